@@ -1,0 +1,84 @@
+"""Where AINA keeps things, and how it writes them: all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from aina_core.errors import DamagedError
+
+
+def home() -> Path:
+    """The folder of all galleries: `AINA_HOME`, or `precomputed/` beside the package."""
+    given = os.environ.get("AINA_HOME")
+    return (Path(given) if given else Path(__file__).parent.parent / "precomputed").resolve()
+
+
+def cache() -> Path:
+    """The folder of what can be made again at any time: `AINA_CACHE`, or `~/.cache/aina`."""
+    given = os.environ.get("AINA_CACHE")
+    return Path(given).resolve() if given else Path.home() / ".cache" / "aina"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a temporary file that takes the place of `path` in one step when the block succeeds.
+
+    A reader sees the old file or the new one; when the block fails, the old one stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        os.chmod(name, 0o644)  # noqa: PTH101  mkstemp made it private
+        os.replace(name, path)  # noqa: PTH105
+        sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON document, all or nothing."""
+    with replacing(path) as file:
+        file.write(json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        DamagedError: it is missing or not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{path.name} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path.name} is not a JSON object.")
+    return value
+
+
+def file_checksum(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
