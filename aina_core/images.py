@@ -23,10 +23,11 @@ from aina_core.errors import ImageError
 
 #: File name endings that count as pictures when a folder is read.
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs".split()
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif"]
+    + [".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs"]
 )
 #: The only decoders that Pillow may use.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
 #: Pictures with more pixels are refused: a small file can claim a size that fills the memory.
 MAX_PIXELS = 178_000_000
 #: Files larger than this are refused unread.
@@ -268,19 +269,16 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
 
 def _from_profile(image: Image.Image) -> Image.Image:
     """CMYK by its embedded profile, L*a*b* by its definition, to sRGB."""
-    srgb = ImageCms.createProfile("sRGB")
-    profile = image.info.get("icc_profile")
-    if image.mode == "LAB":
-        source = ImageCms.createProfile("LAB")
-    elif profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        except (OSError, ImageCms.PyCMSError):
-            return image.convert("RGB")
-    else:
-        return image.convert("RGB")
+    embedded = image.info.get("icc_profile")
     try:
-        converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+        if image.mode == "LAB":
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        elif embedded:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+        else:
+            return image.convert("RGB")
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, ValueError, OSError):
         return image.convert("RGB")
-    return converted if converted is not None else image.convert("RGB")
+    return converted or image.convert("RGB")

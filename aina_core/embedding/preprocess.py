@@ -45,4 +45,4 @@ def _middle(pixels: np.ndarray) -> np.ndarray:
     longest = min(height, width) * _LONGEST_ASPECT
     top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2
     # torch wants memory that it could write to; Pillow gives out some that it could not
-    return np.require(pixels[top : top + longest, left : left + longest], requirements="CW")
+    return np.require(pixels[top : top + longest, left : left + longest], requirements=["C", "W"])

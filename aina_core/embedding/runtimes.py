@@ -99,10 +99,9 @@ def _module(spec: ModelSpec) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.network = spec.build(load_tensors(spec.weights.locate()))
-            mean = torch.tensor(spec.recipe.mean) * 255
-            std = torch.tensor(spec.recipe.std) * 255
-            self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
-            self.register_buffer("std", std.view(1, 3, 1, 1), persistent=False)
+            mean = torch.tensor(spec.recipe.mean).view(1, 3, 1, 1) * 255
+            std = torch.tensor(spec.recipe.std).view(1, 3, 1, 1) * 255
+            self.mean, self.std = nn.Buffer(mean), nn.Buffer(std)
 
         def forward(self, pictures: torch.Tensor) -> torch.Tensor:
             x = pictures.permute(0, 3, 1, 2).float()  # (n, 3, crop, crop)
@@ -212,7 +211,7 @@ class TorchRuntime:
         self.precision = "f32"
         if mode == FAST and device == "cuda":
             self.precision = "bf16" if torch.cuda.is_bf16_supported() else "f16"
-        self._module = _module(spec).to(device, memory_format=torch.channels_last)
+        self._module = _module(spec).to(device).to(memory_format=torch.channels_last)
         self._lock = threading.Lock()
 
     def launch(self, pictures: np.ndarray) -> Callable[[], np.ndarray]:

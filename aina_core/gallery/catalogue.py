@@ -17,6 +17,7 @@ CREATE TABLE images (
     id TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT,
     width INTEGER, height INTEGER, failure TEXT
 ) WITHOUT ROWID;
+CREATE INDEX images_sha256 ON images (sha256);
 CREATE TABLE annotations (
     id TEXT PRIMARY KEY, label TEXT NOT NULL, caption TEXT NOT NULL, columns TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -66,7 +67,7 @@ class Annotation:
 
 
 class Catalogue:
-    """The catalogue of one gallery. One writer, who holds the gallery's lock; any number of readers.
+    """The catalogue of one gallery: any number of readers, one writer, who holds the gallery's lock.
 
     Each method opens the file for itself, so a catalogue may be shared between threads.
     """
@@ -128,7 +129,9 @@ class Catalogue:
         """Return what the labels file said, by image id; images without a line are absent."""
         with self._connection() as connection:
             rows = connection.execute("SELECT id, label, caption, columns FROM annotations")
-            return {key: Annotation(label, text, json.loads(more)) for key, label, text, more in rows}
+            return {
+                key: Annotation(label, text, json.loads(more)) for key, label, text, more in rows
+            }
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """Return the thumbnail of the image with these bytes, a JPEG, or None."""
@@ -146,7 +149,9 @@ class Catalogue:
     def counts(self) -> tuple[int, int]:
         """Return how many images and how many failures there are."""
         with self._connection() as connection:
-            total, failed = connection.execute("SELECT COUNT(*), COUNT(failure) FROM images").fetchone()
+            total, failed = connection.execute(
+                "SELECT COUNT(*), COUNT(failure) FROM images"
+            ).fetchone()
         return total - failed, failed
 
     def failures(self) -> list[ImageRecord]:

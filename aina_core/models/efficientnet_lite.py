@@ -27,7 +27,7 @@ def _build(architecture: str, tensors: dict[str, Any]) -> nn.Module:
     """
     import timm
 
-    network = timm.create_model(architecture, pretrained=False)
+    network: Any = timm.create_model(architecture, pretrained=False)
     own = network.state_dict()
     shapes = [tuple(tensor.shape) for tensor in own.values()]
     if shapes != [tuple(tensor.shape) for tensor in tensors.values()]:

@@ -1,0 +1,270 @@
+"""Galleries: named sets of images, each of one folder, with the vectors of any number of models.
+
+::
+
+    AINA_HOME/NAME/
+      gallery.json      its folder, when it was made
+      catalogue.sqlite  what is known of every image (`catalogue.py`)
+      images/           the files themselves, only where they were uploaded or made here
+      models/M/         vectors and index of the model M (`vectors.py`)
+      lock              held by the one writer
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from aina_core import images, paths
+from aina_core.errors import (
+    DamagedError,
+    GalleryBusyError,
+    GalleryError,
+    InputError,
+    UnknownNameError,
+)
+from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
+from aina_core.gallery.scan import folder_label, read_labels
+from aina_core.gallery.update import UpdateReport, update
+from aina_core.gallery.vectors import Vectors, VectorStore
+
+__all__ = [
+    "Annotation",
+    "Gallery",
+    "ImageRecord",
+    "UpdateReport",
+    "Vectors",
+    "create",
+    "folder_label",
+    "galleries",
+    "open_gallery",
+    "read_labels",
+    "update",
+    "valid_name",
+]
+
+_NAME = re.compile(r"\w[\w .-]{0,62}\w|\w")
+
+
+def valid_name(name: str) -> str:
+    """Return a gallery's name, or raise an `InputError` that says what a name may be."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name a gallery: use 1 to 64 letters, digits, spaces, dots, "
+            "hyphens or underscores, beginning and ending with a letter, digit or underscore."
+        )
+    return name
+
+
+def galleries() -> list[str]:
+    """Return the names of the galleries there are, `demo` first, then by the alphabet."""
+    found = [path.parent.name for path in paths.home().glob("*/gallery.json")]
+    visible = [name for name in found if _NAME.fullmatch(name)]
+    return sorted(visible, key=lambda name: (name != "demo", name.casefold()))
+
+
+def open_gallery(name: str) -> Gallery:
+    """Return the gallery of a name.
+
+    Raises:
+        UnknownNameError: there is none.
+        DamagedError: its own record cannot be read.
+    """
+    folder = paths.home() / name
+    if not _NAME.fullmatch(name) or not (folder / "gallery.json").exists():
+        raise UnknownNameError("gallery", name, galleries())
+    return Gallery(folder)
+
+
+def create(name: str, root: Path | None) -> Gallery:
+    """Return the gallery of a name, making it when there is none.
+
+    Args:
+        name: see `valid_name`.
+        root: the folder of its images; None for a gallery that keeps its images itself.
+
+    Raises:
+        InputError: the name cannot be used, or the folder is or holds AINA's own.
+        GalleryError: the folder is missing, or the gallery belongs to another folder.
+    """
+    folder = paths.home() / valid_name(name)
+    own = folder / "images"
+    chosen = own if root is None else root.expanduser().resolve()
+    if root is not None:
+        if not chosen.is_dir():
+            raise GalleryError(f"The folder {root} is missing; give a folder that exists.")
+        if chosen != own and (chosen == paths.home() or chosen in paths.home().parents):
+            raise InputError(f"{chosen} holds AINA's own galleries; give a folder of images.")
+    if (folder / "gallery.json").exists():
+        gallery = Gallery(folder)
+        if gallery.root != chosen:
+            raise GalleryError(
+                f"The gallery {name} belongs to the folder {gallery.root}, not to {chosen}; "
+                "give that folder, or choose another name."
+            )
+        return gallery
+    folder.mkdir(parents=True, exist_ok=True)
+    if root is None:
+        own.mkdir(exist_ok=True)
+    Catalogue(folder / "catalogue.sqlite").create()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    recorded = None if chosen == own else str(chosen)
+    paths.write_json(folder / "gallery.json", {"folder": recorded, "created": created})
+    return Gallery(folder)
+
+
+class Gallery:
+    """A handle on one gallery; it holds nothing open.
+
+    Attributes:
+        folder: where its records are.
+        name: its name.
+        root: the folder of its images.
+        created: when it was made, ISO 8601, UTC.
+        catalogue: what is known of its images.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        record = paths.read_json(folder / "gallery.json")
+        self.folder = folder
+        self.name = folder.name
+        given = record.get("folder")
+        self.root = folder / "images" if given is None else Path(str(given))
+        self.keeps_images = given is None
+        self.created = str(record.get("created", ""))
+        self.catalogue = Catalogue(folder / "catalogue.sqlite")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only writer.
+
+        Raises:
+            GalleryBusyError: another process is.
+        """
+        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise GalleryBusyError(
+                    f"Another process is writing to the gallery {self.name}; "
+                    "wait until it has ended, or stop it."
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def store(self, model: str) -> VectorStore:
+        """Return the place of a model's vectors, whether or not there are any."""
+        return VectorStore(self.folder / "models" / quote(model, safe="@"))
+
+    def models(self) -> list[str]:
+        """Return the full names of the models that have vectors here."""
+        found = (path.parent.name for path in self.folder.glob("models/*/manifest.json"))
+        return sorted(unquote(name) for name in found if not name.startswith("."))
+
+    def generation(self, model: str) -> tuple[int, str]:
+        """Return what changes whenever the catalogue or the model's vectors change: a cache key.
+
+        Raises:
+            GalleryError: the model has no vectors here.
+        """
+        manifest = self.manifest(model)
+        files = manifest["files"]
+        vectors = files[f"vectors-{manifest['generation']}.npy"]["sha256"]
+        return self.catalogue.version(), vectors
+
+    def manifest(self, model: str) -> dict[str, Any]:
+        """Return what is recorded of a model's vectors.
+
+        Raises:
+            GalleryError: the model has none here.
+        """
+        manifest = self.store(model).manifest()
+        if manifest is None:
+            indexed = ", ".join(self.models()) or "no model yet"
+            raise GalleryError(
+                f"The gallery {self.name} is not indexed by {model} (indexed by: {indexed}); "
+                f"index it first."
+            )
+        return manifest
+
+    def vectors(self, model: str) -> Vectors:
+        """Open a model's vectors, verified.
+
+        Raises:
+            GalleryError: the model has none here.
+            DamagedError: they do not match their manifest.
+        """
+        self.manifest(model)
+        try:
+            return self.store(model).open()
+        except DamagedError as error:
+            raise DamagedError(
+                f"The vectors of {model} in the gallery {self.name} are damaged: {error} "
+                "Index the gallery again to compute them anew."
+            ) from None
+
+    def path(self, record: ImageRecord) -> Path:
+        """Return where an image's file is."""
+        return self.root / record.id
+
+    def read(self, image_id: str) -> bytes:
+        """Return the bytes of a gallery's image.
+
+        Raises:
+            UnknownNameError: the gallery has no such image.
+            ImageError: its file is gone or cannot be read.
+        """
+        record = self.catalogue.image(image_id)
+        if record is None or record.failure is not None:
+            raise InputError(f"The gallery {self.name} has no image {image_id!r}.")
+        return images.read_bytes(self.path(record))
+
+    def rename(self, name: str) -> Gallery:
+        """Give the gallery another name and return it.
+
+        Raises:
+            InputError: the name cannot be used or is taken.
+            GalleryBusyError: another process is writing to it.
+        """
+        target = paths.home() / valid_name(name)
+        with self.lock():
+            if target.exists():
+                raise InputError(f"There is a gallery {name} already; choose another name.")
+            self.folder.rename(target)
+        return Gallery(target)
+
+    def delete(self) -> None:
+        """Delete the gallery with its vectors; never a folder that a person has given.
+
+        Raises:
+            GalleryBusyError: another process is writing to it.
+        """
+        with self.lock():
+            aside = self.folder.with_name(f".deleted-{os.getpid()}-{self.name}")
+            self.folder.rename(aside)
+        shutil.rmtree(aside)
+
+    def delete_model(self, model: str) -> None:
+        """Delete one model's vectors.
+
+        Raises:
+            GalleryError: the model has none here.
+            GalleryBusyError: another process is writing to the gallery.
+        """
+        self.manifest(model)
+        with self.lock():
+            self.store(model).delete()
+
+    def size_on_disk(self) -> int:
+        """Return the bytes that the gallery takes on the disk, uploaded images included."""
+        return sum(path.lstat().st_size for path in self.folder.rglob("*") if path.is_file())

@@ -1,0 +1,338 @@
+"""The vectors of one model over one gallery: generations on disk, and the journal of a run.
+
+::
+
+    manifest.json        names the generation that counts, with the checksum of each of its files
+    vectors-7.npy        float32 (n, dim), unit rows, in the order of the ids
+    rows-7.json          image id and file checksum of each row
+    baseline-7.npy       float32 (m,), ascending: similarities of random pairs of rows
+    journal.f32, .jsonl  rows computed by a run that has not ended yet, whole chunks only
+    index/               what `aina_core.index` builds from the vectors
+
+A run appends to the journal; at its end the next generation is written beside the old one, and the
+manifest switches to it in one step. A run that was killed leaves its journal, and the next one
+goes on from there. Rows stand in the order of the ids, so the bytes of a generation do not tell
+how often the work was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aina_core import paths
+from aina_core.errors import DamagedError
+
+_FORMAT = 1
+_BLOCK_ROWS = 4096
+_BASELINE_ROWS = 2000
+_BASELINE_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """One generation, opened and verified.
+
+    Attributes:
+        ids: image id of each row.
+        checksums: SHA-256 of the file that each row was computed from.
+        matrix: float32 (n, dim), unit rows, memory-mapped, read-only.
+        baseline: float32 (m,), ascending similarities of random pairs; empty below two images.
+        manifest: what is recorded of it.
+    """
+
+    ids: list[str]
+    checksums: list[str]
+    matrix: np.ndarray
+    baseline: np.ndarray
+    manifest: dict[str, Any]
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the vectors' file: the identity of this generation."""
+        return self.manifest["files"][f"vectors-{self.manifest['generation']}.npy"]["sha256"]
+
+
+class VectorStore:
+    """The folder of one model's vectors."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index_folder = folder / "index"
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return what is recorded of the current generation; None before the first.
+
+        Raises:
+            DamagedError: the manifest cannot be read.
+        """
+        path = self.folder / "manifest.json"
+        if not path.exists():
+            return None
+        manifest = paths.read_json(path)
+        if manifest.get("format") != _FORMAT or not isinstance(manifest.get("files"), dict):
+            raise DamagedError(f"{path.name} has an unknown format.")
+        return manifest
+
+    def open(self) -> Vectors:
+        """Open the current generation after checking size and checksum of its files.
+
+        Raises:
+            DamagedError: there is none, or a file does not match the manifest.
+        """
+        for _ in range(10):  # a writer may switch generations between our two reads
+            manifest = self.manifest()
+            if manifest is None:
+                raise DamagedError("No vectors are stored yet.")
+            problem = next(self._problems(manifest), None)
+            if problem is None:
+                return self._load(manifest)
+            if manifest == self.manifest():
+                break
+        raise DamagedError(problem or "The vectors cannot be read.")
+
+    def problems(self) -> list[str]:
+        """Return what does not match the manifest, a sentence each."""
+        try:
+            manifest = self.manifest()
+        except DamagedError as error:
+            return [str(error)]
+        return [] if manifest is None else list(self._problems(manifest))
+
+    def _problems(self, manifest: Mapping[str, Any]) -> Iterator[str]:
+        for name, recorded in manifest["files"].items():
+            path = self.folder / Path(name).name
+            try:
+                size = path.stat().st_size
+                if size != recorded["size"]:
+                    yield f"{name} has {size} bytes, not {recorded['size']}."
+                elif paths.file_checksum(path) != recorded["sha256"]:
+                    yield f"The checksum of {name} differs from its manifest."
+            except OSError:
+                yield f"{name} is missing."
+
+    def _load(self, manifest: dict[str, Any]) -> Vectors:
+        generation = manifest["generation"]
+        rows = paths.read_json(self.folder / f"rows-{generation}.json")
+        matrix = _map(self.folder / f"vectors-{generation}.npy", manifest["count"])
+        baseline = np.load(self.folder / f"baseline-{generation}.npy")
+        shape = (len(rows["ids"]), manifest["dim"])
+        if matrix.shape != shape or matrix.dtype != np.float32:
+            raise DamagedError(
+                f"The vectors have shape {matrix.shape}, their manifest says {shape}."
+            )
+        return Vectors(rows["ids"], rows["sha256"], matrix, baseline, manifest)
+
+    def journal(self, fingerprint: Mapping[str, Any]) -> Journal:
+        """Open the journal for a run, with what an interrupted run of the same kind left in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Journal(self.folder, fingerprint)
+
+    def commit(
+        self,
+        rows: Sequence[tuple[str, str]],
+        journal: Journal,
+        previous: Vectors | None,
+        record: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Make the next generation of the previous one's rows and the journal's; end the journal.
+
+        Args:
+            rows: (image id, file checksum) in the order of the ids; each stands in the journal or
+                in `previous`.
+            journal: this run's.
+            previous: the current generation, if its rows may be taken over.
+            record: what else the manifest shall say.
+
+        Returns:
+            The manifest in force. When nothing has changed, the generation stays as it is.
+        """
+        old = previous and list(zip(previous.ids, previous.checksums, strict=True))
+        if previous is not None and old == list(rows):
+            manifest = previous.manifest
+        else:
+            manifest = self._write(rows, journal, previous, record)
+        journal.end()
+        self._sweep(manifest)
+        return manifest
+
+    def _write(
+        self,
+        rows: Sequence[tuple[str, str]],
+        journal: Journal,
+        previous: Vectors | None,
+        record: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        numbers = [int(path.stem.partition("-")[2]) for path in self.folder.glob("vectors-*.npy")]
+        generation = max(numbers, default=0) + 1
+        dim = journal.dim
+        sources = [journal.rows()] + ([previous.matrix] if previous is not None else [])
+        places = {}
+        if previous is not None:
+            old = zip(previous.ids, previous.checksums, strict=True)
+            places = {key: (1, row) for row, key in enumerate(old)}
+        places |= {key: (0, row) for row, key in enumerate(journal.keys)}
+        vectors, table, baseline = names = (
+            f"vectors-{generation}.npy",
+            f"rows-{generation}.json",
+            f"baseline-{generation}.npy",
+        )
+        with paths.replacing(self.folder / vectors) as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), dim)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(rows), _BLOCK_ROWS):
+                block = [places[key] for key in rows[start : start + _BLOCK_ROWS]]
+                taken = np.stack([sources[source][row] for source, row in block])
+                file.write(taken.astype("<f4").tobytes())
+        matrix = _map(self.folder / vectors, len(rows))
+        with paths.replacing(self.folder / baseline) as file:
+            np.save(file, random_pairs(matrix))
+        ids, checksums = [key for key, _ in rows], [sha256 for _, sha256 in rows]
+        paths.write_json(self.folder / table, {"ids": ids, "sha256": checksums})
+        manifest = {
+            "format": _FORMAT,
+            "generation": generation,
+            "count": len(rows),
+            "dim": dim,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "fingerprint": dict(journal.fingerprint),
+            **record,
+            "files": {name: _describe(self.folder / name) for name in names},
+        }
+        paths.write_json(self.folder / "manifest.json", manifest)
+        return manifest
+
+    def add_record(self, **record: Any) -> None:
+        """Add to what the manifest says of the current generation."""
+        paths.write_json(self.folder / "manifest.json", {**(self.manifest() or {}), **record})
+
+    def _sweep(self, manifest: Mapping[str, Any]) -> None:
+        """Delete generations that are over, and what a killed run left; open maps stay valid."""
+        keep = {"manifest.json", *manifest.get("files", ())}
+        for path in self.folder.iterdir():
+            if path.is_file() and path.name not in keep:
+                path.unlink()
+
+    def delete(self) -> None:
+        """Delete everything: vectors, index, journal."""
+        aside = self.folder.with_name(f".deleted-{os.getpid()}-{self.folder.name}")
+        self.folder.rename(aside)
+        shutil.rmtree(aside)
+
+
+class Journal:
+    """Rows that a run has computed, appended in chunks; a chunk counts when its line is whole."""
+
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
+        self.fingerprint = fingerprint
+        self.dim = int(fingerprint["dim"])
+        self.keys: list[tuple[str, str]] = []
+        self._data, self._lines = folder / "journal.f32", folder / "journal.jsonl"
+        self._resume()
+
+    def _resume(self) -> None:
+        """Keep the chunks that are whole; cut off what follows, or all when of another kind."""
+        head = json.dumps({"fingerprint": dict(self.fingerprint)}) + "\n"
+        kept, size = head, 0
+        if self._data.exists() and self._lines.exists():
+            lines = self._lines.read_text("utf-8", errors="replace").splitlines(keepends=True)
+            with self._data.open("rb") as data:
+                for line in lines[1:] if lines[:1] == [head] else ():
+                    keys = self._whole_chunk(line, data)
+                    if keys is None:
+                        break
+                    self.keys += keys
+                    kept += line
+                    size += len(keys) * self.dim * 4
+        with self._data.open("ab") as data:
+            data.truncate(size)
+        with paths.replacing(self._lines) as file:
+            file.write(kept.encode())
+
+    def _whole_chunk(self, line: str, data: io.BufferedReader) -> list[tuple[str, str]] | None:
+        try:
+            entry = json.loads(line)
+            keys = [(str(key), str(sha256)) for key, sha256 in entry["rows"]]
+        except (ValueError, KeyError, TypeError):
+            return None
+        chunk = data.read(len(keys) * self.dim * 4)
+        whole = line.endswith("\n") and hashlib.sha256(chunk).hexdigest() == entry.get("sha256")
+        return keys if whole else None
+
+    def append(self, keys: Sequence[tuple[str, str]], rows: np.ndarray) -> None:
+        """Add a chunk; it is on the disk when the call returns.
+
+        Args:
+            keys: (image id, file checksum) of each row.
+            rows: float32 (len(keys), dim).
+        """
+        chunk = np.ascontiguousarray(rows, "<f4").tobytes()
+        entry = {"rows": list(keys), "sha256": hashlib.sha256(chunk).hexdigest()}
+        for path, data in ((self._data, chunk), (self._lines, (json.dumps(entry) + "\n").encode())):
+            with path.open("ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        self.keys += keys
+
+    def rows(self) -> np.ndarray:
+        """Return all rows, float32 (len(keys), dim), memory-mapped."""
+        if not self.keys:
+            return np.empty((0, self.dim), np.float32)
+        return np.memmap(self._data, np.dtype("<f4"), "r", shape=(len(self.keys), self.dim))
+
+    def end(self) -> None:
+        """Delete the journal."""
+        self._lines.unlink(missing_ok=True)
+        self._data.unlink(missing_ok=True)
+
+
+def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return the similarities of random pairs of different rows: what "similar" is held against.
+
+    Args:
+        matrix: float32 (n, dim), unit rows.
+        seed: of the choice of pairs; below about 200 rows all pairs are taken.
+
+    Returns:
+        float32 (m,), ascending, m ≤ 20,000; empty below two rows.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(matrix)
+    chosen = np.sort(rng.choice(count, min(count, _BASELINE_ROWS), replace=False))
+    rows = np.asarray(matrix[chosen])
+    first, second = np.triu_indices(len(rows), 1)
+    if len(first) > _BASELINE_PAIRS:
+        drawn = np.sort(rng.choice(len(first), _BASELINE_PAIRS, replace=False))
+        first, second = first[drawn], second[drawn]
+    similarities = np.empty(len(first), np.float32)
+    for start in range(0, len(first), _BLOCK_ROWS):
+        part = slice(start, start + _BLOCK_ROWS)
+        similarities[part] = np.einsum("ij,ij->i", rows[first[part]], rows[second[part]])
+    return np.sort(similarities)
+
+
+def _map(path: Path, count: int) -> np.ndarray:
+    """Map an array; one without rows, which cannot be mapped, is read."""
+    return np.load(path, mmap_mode="r") if count else np.load(path)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": paths.file_checksum(path)}
+
+
+def merged(journal: Journal, previous: Vectors | None) -> dict[str, str]:
+    """Return the file checksum of every image id that has a row; the journal's is the newer."""
+    keys: Iterable[tuple[str, str]] = journal.keys
+    old = zip(previous.ids, previous.checksums, strict=True) if previous is not None else ()
+    return {**dict(old), **dict(keys)}

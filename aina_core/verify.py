@@ -1,0 +1,66 @@
+"""Whether a gallery is whole, and the repair of what can be made again."""
+
+from __future__ import annotations
+
+from aina_core.embedding import load_embedder
+from aina_core.errors import AinaError, DamagedError
+from aina_core.gallery import Gallery, update
+from aina_core.gallery.catalogue import Catalogue
+from aina_core.index import KINDS, check_index, open_index
+from aina_core.work import Progress, Stop, never, silent
+
+
+def verify(gallery: Gallery) -> list[str]:
+    """Compare every stored file with its recorded checksum.
+
+    Returns:
+        One sentence for each problem; empty when the gallery is whole.
+    """
+    found = [problem for problem in [gallery.catalogue.problem()] if problem]
+    for model in gallery.models():
+        problems = gallery.store(model).problems() or _index_problems(gallery, model)
+        found += [f"{model}: {problem}" for problem in problems]
+    return found
+
+
+def _index_problems(gallery: Gallery, model: str) -> list[str]:
+    try:
+        vectors = gallery.store(model).open()
+    except DamagedError as error:
+        return [str(error)]
+    folder = gallery.store(model).index_folder
+    checked = (
+        check_index(kind, vectors.matrix.shape, folder, checksum=vectors.checksum) for kind in KINDS
+    )
+    return [problem for problem in checked if problem]
+
+
+def repair(gallery: Gallery, *, progress: Progress = silent, stop: Stop = never) -> list[str]:
+    """Make again what is damaged: indexes from vectors, vectors and catalogue from the files.
+
+    Returns:
+        The problems that remain, a sentence each.
+
+    Raises:
+        GalleryBusyError: another process is writing to the gallery.
+    """
+    if gallery.catalogue.problem():
+        with gallery.lock():
+            for path in gallery.folder.glob("catalogue.sqlite*"):
+                path.unlink()
+            Catalogue(gallery.folder / "catalogue.sqlite").create()
+    remaining = []
+    for model in gallery.models():
+        try:
+            store = gallery.store(model)
+            if store.problems() or gallery.catalogue.counts()[0] == 0:
+                update(gallery, load_embedder(model), progress=progress, stop=stop)
+            vectors = store.open()
+            for kind in KINDS:
+                if check_index(
+                    kind, vectors.matrix.shape, store.index_folder, checksum=vectors.checksum
+                ):
+                    open_index(kind, vectors.matrix, store.index_folder, checksum=vectors.checksum)
+        except AinaError as error:
+            remaining.append(f"{model}: {error}")
+    return remaining or verify(gallery)
