@@ -23,8 +23,8 @@ from aina_core.errors import ImageError
 
 #: File name endings that count as pictures when a folder is read.
 SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif"]
-    + [".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs"]
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif"}
+    | {".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs"}
 )
 #: The only decoders that Pillow may use.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from aina_core.errors import DamagedError
+from aina_core.errors import DamagedError, InputError
 
 
 def home() -> Path:
@@ -24,6 +24,31 @@ def cache() -> Path:
     """The folder of what can be made again at any time: `AINA_CACHE`, or `~/.cache/aina`."""
     given = os.environ.get("AINA_CACHE")
     return Path(given).resolve() if given else Path.home() / ".cache" / "aina"
+
+
+def roots() -> list[Path]:
+    """The folders below which the app may read: `AINA_ROOTS`, separated by colons, or the home."""
+    given = os.environ.get("AINA_ROOTS")
+    folders = given.split(os.pathsep) if given else [str(Path.home())]
+    return [Path(folder).expanduser().resolve() for folder in folders if folder]
+
+
+def allowed_folder(text: str) -> Path:
+    """Return the folder that a person at the app's screen named, links resolved.
+
+    Raises:
+        InputError: it does not exist, or is not below one of the allowed roots.
+    """
+    try:
+        folder = Path(text.strip()).expanduser().resolve()
+        exists = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):
+        raise InputError(f"{text!r} is not a folder's path.") from None
+    # the same sentence for both, so that nobody learns what else the disk holds
+    if not any(folder.is_relative_to(root) for root in roots()) or not exists:
+        below = ", ".join(map(str, roots()))
+        raise InputError(f"There is no folder {text.strip()!r} below {below}.")
+    return folder
 
 
 def sync_folder(folder: Path) -> None:

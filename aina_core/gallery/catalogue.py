@@ -67,7 +67,7 @@ class Annotation:
 
 
 class Catalogue:
-    """The catalogue of one gallery: any number of readers, one writer, who holds the gallery's lock.
+    """The catalogue of one gallery: any number of readers, one writer with its lock.
 
     Each method opens the file for itself, so a catalogue may be shared between threads.
     """

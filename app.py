@@ -1,0 +1,42 @@
+"""AINA: page set-up, navigation and the sidebar of every page. Start it with `make app`."""
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from ui import serve, state
+from ui.sidebar import sidebar
+
+if __name__ != "__main__":
+    # `streamlit run` imports this file for its app, and then runs it as a script for each visit.
+    hosts = list(st.get_option("server.allowedHosts")) or ["*"]
+    app = st.App(
+        __file__,
+        routes=serve.ROUTES,
+        lifespan=serve.warm_up,
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+    )
+else:
+    st.set_page_config(page_title="AINA", page_icon=":material/image_search:", layout="wide")
+    page = st.navigation(
+        {
+            "Explore": [
+                st.Page(
+                    "pages/explore/search.py",
+                    title="Search",
+                    icon=":material/image_search:",
+                    default=True,
+                )
+            ],
+            "Build": [
+                st.Page(
+                    "pages/build/galleries.py", title="Galleries", icon=":material/photo_library:"
+                ),
+                st.Page("pages/build/models.py", title="Models", icon=":material/neurology:"),
+            ],
+        }
+    )
+    state.follow_url()
+    sidebar()
+    page.run()
+    state.publish()

@@ -1,0 +1,59 @@
+"""Search: what in this gallery is near to this picture?"""
+
+import streamlit as st
+
+from aina_core.errors import AinaError
+from aina_core.gallery import open_gallery
+from ui import query, resources, results, state, widgets
+from ui.components import cropper
+
+st.title("Search")
+st.caption("What in this gallery is near to this picture?")
+
+now = state.current()
+if not now.gallery:
+    widgets.no_gallery()
+    st.stop()
+widgets.link_problems()
+
+gallery = open_gallery(now.gallery)
+if now.model not in gallery.models():
+    widgets.offer_indexing(gallery, now.model)
+    st.stop()
+
+left, right = st.columns([1, 3], gap="medium")
+
+with left:
+    try:
+        picture = query.query_picture(now)
+    except AinaError as error:
+        picture = None
+        st.error(str(error))
+    if picture is not None:
+        box = cropper(
+            picture.url,
+            width=picture.width,
+            height=picture.height,
+            box=now.crop,
+            key=f"cropper-{picture.url}",
+        )
+        if box != now.crop:
+            state.change(crop=box)
+            st.rerun()
+        st.text(query.describe_query(now, picture))
+    query.choose_query()
+    if query.query_problem():
+        st.error(query.query_problem())
+
+with right:
+    if picture is None:
+        st.info("Choose a picture on the left.")
+        st.stop()
+    try:
+        opened = resources.searcher(now.gallery, now.model)
+        results.options(opened)
+        found = resources.result(state.current())
+    except AinaError as error:
+        st.error(str(error))
+        st.stop()
+    results.show(opened, found)

@@ -1,0 +1,1 @@
+"""What the pages share: cached resources, the state that travels, widgets, and served pictures."""

@@ -1,0 +1,22 @@
+"""What a page can draw that Streamlit cannot: image cards, a crop box, a place to paste.
+
+Each is a components-v2 element: one Python function that sends plain data and reads an event
+back, and one JavaScript file beside it. Texts travel as JSON and are drawn with `textContent`,
+so a file's name can never become HTML. What comes back is untrusted and is checked here.
+"""
+
+from ui.components.cards import Action, Card, Event, cards
+from ui.components.cropper import Box, clamp_box, cropper
+from ui.components.paste import Pasted, paste_zone
+
+__all__ = [
+    "Action",
+    "Box",
+    "Card",
+    "Event",
+    "Pasted",
+    "cards",
+    "clamp_box",
+    "cropper",
+    "paste_zone",
+]

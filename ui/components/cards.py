@@ -1,0 +1,106 @@
+"""The one card for an image: thumbnail, similarity as a number and a bar, actions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ui.components._mount import component, no_callback
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One image as the grid shows it; every text is shown as text, whatever it contains.
+
+    `id` is the image id (tooltip, and what an event names); `thumbnail` a URL; `similarity` in
+    [-1, 1]; `percentile` in [0, 1], the share of random pairs below it; `href` the full-size URL,
+    opened in a new tab; `mark` a badge, where "query" also takes the query's colour.
+    """
+
+    id: str
+    thumbnail: str
+    label: str = ""
+    caption: str = ""
+    similarity: float | None = None
+    percentile: float | None = None
+    href: str | None = None
+    mark: str | None = None
+
+
+class Action(NamedTuple):
+    """A button on every card: what the event says, what people read, ":material/…:" or emoji."""
+
+    name: str
+    label: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Somebody chose `action` on the image `id`."""
+
+    id: str
+    action: str
+
+
+def cards(
+    items: Sequence[Card],
+    *,
+    actions: Sequence[Action | tuple[str, str, str]] = (),
+    key: str,
+    columns: int | None = None,
+) -> Event | None:
+    """Draws a grid of image cards and returns what was clicked since the last run.
+
+    Args:
+        items: the cards, in order; thousands are fine, thumbnails load when scrolled to.
+        actions: (name, label, icon) for each button; the first also fires on the thumbnail.
+        key: names this grid within the page.
+        columns: cards in a row; None fits as many as the width allows.
+
+    Returns:
+        The event, in the one run that follows a click, else None.
+    """
+    data = {
+        "cards": [_drawn(card) for card in items],
+        "actions": [dict(zip(("name", "label", "icon"), each, strict=True)) for each in actions],
+        "columns": columns,
+    }
+    result = component("cards")(key=key, data=data, on_act_change=no_callback)
+    return decode_event(result.get("act"), {c.id for c in items}, {name for name, *_ in actions})
+
+
+def decode_event(value: Any, ids: set[str], actions: set[str]) -> Event | None:
+    """The browser's value as an Event, or None when it names no card or action shown."""
+    if not isinstance(value, dict):
+        return None
+    id_, action = value.get("id"), value.get("action")
+    if not (isinstance(id_, str) and isinstance(action, str)):
+        return None
+    return Event(id_, action) if id_ in ids and action in actions else None
+
+
+def similarity_text(similarity: float) -> str:
+    """A similarity with three decimals and no leading zero: .934, −.120, 1.000."""
+    text = f"{abs(similarity):.3f}"
+    return ("−" if similarity < 0 and float(text) else "") + text.removeprefix("0")
+
+
+def percentile_text(percentile: float) -> str:
+    """A percentile in words, rounded down so that only a true 1 reads as 100%."""
+    shown = math.floor(percentile * 1000 + 1e-6) / 10
+    return f"nearer than {shown:.1f}% of pairs" if shown < 100 else "nearer than 100% of pairs"
+
+
+def _drawn(card: Card) -> dict[str, Any]:
+    """What the browser needs of a card; absent is absent, and NaN (no JSON) is absent too."""
+    drawn: dict[str, Any] = {"id": card.id, "thumbnail": card.thumbnail}
+    for name in ("label", "caption", "href", "mark"):
+        if text := getattr(card, name):
+            drawn[name] = str(text)
+    if card.similarity is not None and math.isfinite(card.similarity):
+        drawn["similarity"] = similarity_text(card.similarity)
+        drawn["bar"] = round(min(max(float(card.similarity), 0.0), 1.0), 4)
+    if card.percentile is not None and math.isfinite(card.percentile):
+        drawn["percentile"] = percentile_text(card.percentile)
+    return drawn

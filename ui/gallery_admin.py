@@ -1,0 +1,188 @@
+"""The Galleries page: the table, the forms that make a gallery, and what can be done with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from aina_core import models, paths, uploads, work
+from aina_core.errors import AinaError
+from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
+from aina_core.gallery.scan import scan
+from aina_core.models import FAST
+from ui import state, widgets
+
+_SHOWN_FOLDERS = 200
+
+
+def table() -> None:
+    """List the galleries."""
+    rows = []
+    for name in galleries():
+        gallery = open_gallery(name)
+        try:
+            count, failed = gallery.catalogue.counts()
+        except AinaError as error:
+            st.error(f"{name}: {error}")
+            continue
+        rows.append(
+            {
+                "gallery": name,
+                "images": count,
+                "not usable": failed,
+                "models": ", ".join(gallery.models()) or "not indexed",
+                "folder": "uploaded" if gallery.keeps_images else str(gallery.root),
+                "on disk (MB)": round(gallery.size_on_disk() / 1e6, 1),
+                "made": gallery.created[:10],
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def form() -> None:
+    """Make a gallery of a folder, a ZIP or files."""
+    name = st.text_input("Name", key="new.name", placeholder="botanical plates")
+    names = [spec for spec in models.names() if models.state(spec).status == "ready"]
+    variants = [variant for spec in names for variant in (spec, f"{spec}@{FAST}")]
+    model = st.selectbox(
+        "Model",
+        variants,
+        key="new.model",
+        help="The fast variant is quicker and slightly different: how much is measured and shown.",
+    )
+    folder, archive, files = st.tabs(["Folder on the server", "ZIP", "Files"])
+    with folder:
+        _from_folder(name, model)
+    with archive:
+        sent = st.file_uploader("A ZIP of pictures; its folders become labels", type="zip")
+        if st.button("Make the gallery", key="new.zip", disabled=sent is None) and sent:
+            _make(name, model, lambda: uploads.gallery_from_zip(name, sent))
+    with files:
+        many = st.file_uploader("Pictures", accept_multiple_files=True, key="new.files")
+        if st.button("Make the gallery", key="new.many", disabled=not many):
+            sent_files = ((file.name, file.getvalue()) for file in many)
+            _make(name, model, lambda: uploads.gallery_from_files(name, sent_files))
+
+
+def _from_folder(name: str, model: str) -> None:
+    text = st.text_input("Folder", key="new.folder", placeholder=str(paths.roots()[0]))
+    labels = st.file_uploader(
+        "Labels (optional): a CSV with the columns id and label; further columns become filters",
+        type="csv",
+        key="new.labels",
+    )
+    folder = None
+    if text:
+        try:
+            folder = paths.allowed_folder(text)
+            _preview(folder)
+        except AinaError as error:
+            st.error(str(error))
+    if st.button("Make the gallery", key="new.go", type="primary", disabled=folder is None):
+        _make(name, model, lambda: create(name, folder), labels and labels.getvalue())
+
+
+def _preview(folder: Path) -> None:
+    inside = sorted(sub.name for sub in folder.iterdir() if sub.is_dir() and sub.name[0] != ".")
+    files, unreadable = scan(folder)
+    st.text(f"{len(files):,} pictures in {folder}")
+    if unreadable:
+        st.warning(f"{len(unreadable)} sub-folders cannot be read.")
+    if inside:
+        with st.expander("Its sub-folders"):
+            st.text("\n".join(inside[:_SHOWN_FOLDERS]))
+
+
+def _make(name, model, build, labels: bytes | None = None) -> None:
+    try:
+        valid_name(name)
+        if name in galleries():
+            st.error(f"There is a gallery {name} already; choose another name.")
+            return
+        gallery = build()
+        arguments = ["index", str(gallery.root), "--gallery", name, "--model", model]
+        if labels:
+            path = gallery.folder / "labels.csv"
+            path.write_bytes(labels)
+            arguments += ["--labels", str(path)]
+        work.start(f"Index {name} by {model}", arguments)
+    except AinaError as error:
+        st.error(str(error))
+        return
+    state.change(gallery=name, model=model)
+    st.rerun()
+
+
+def details(gallery: Gallery) -> None:
+    """Show one gallery: its models, what failed, and what can be done with it."""
+    if gallery.models():
+        st.dataframe(
+            pd.DataFrame([_model_row(gallery, m) for m in gallery.models()]), hide_index=True
+        )
+    failures = gallery.catalogue.failures()
+    if failures:
+        with st.expander(f"{len(failures):,} files are not usable"):
+            rows = [{"file": record.id, "reason": record.failure} for record in failures]
+            frame = pd.DataFrame(rows)
+            st.dataframe(frame, hide_index=True)
+            st.download_button("CSV", frame.to_csv(index=False), "not-usable.csv", "text/csv")
+    busy = any(job.active for job in work.jobs())
+    with st.expander("Index by a model, or bring up to date"):
+        specs = [variant for spec in models.names() for variant in (spec, f"{spec}@{FAST}")]
+        model = st.selectbox("Model", specs, key="details.model")
+        if st.button("Index", disabled=busy, icon=":material/play_arrow:"):
+            widgets.start_indexing(gallery, model)
+            st.rerun()
+    with st.expander("Rename"):
+        name = st.text_input("New name", gallery.name, key=f"rename.{gallery.name}")
+        if st.button("Rename", disabled=busy or name == gallery.name):
+            _try(lambda: state.change(gallery=gallery.rename(name).name))
+    with st.expander("Delete"):
+        _delete(gallery, busy)
+
+
+def _delete(gallery: Gallery, busy: bool) -> None:
+    what = st.selectbox("What", ["the whole gallery", *gallery.models()], key="delete.what")
+    kept = "" if gallery.keeps_images else f" The folder {gallery.root} is not touched."
+    if gallery.keeps_images and what == "the whole gallery":
+        kept = " The pictures that were uploaded for it are deleted too."
+    st.text(f"This cannot be undone.{kept}")
+    sure = st.checkbox("Yes, delete it", key=f"delete.sure.{gallery.name}.{what}")
+    if st.button("Delete", disabled=busy or not sure, icon=":material/delete:"):
+        if what == "the whole gallery":
+            _try(gallery.delete)
+        else:
+            _try(lambda: gallery.delete_model(what))
+
+
+def _try(action) -> None:
+    try:
+        action()
+    except AinaError as error:
+        st.error(str(error))
+        return
+    st.rerun()
+
+
+def _model_row(gallery: Gallery, model: str) -> dict[str, object]:
+    try:
+        manifest = gallery.manifest(model)
+    except AinaError as error:
+        return {"model": model, "state": str(error)}
+    agreement = manifest.get("agreement") or {}
+    total = gallery.catalogue.counts()[0]
+    behind = total - manifest["count"]
+    return {
+        "model": model,
+        "state": "up to date" if behind <= 0 else f"{behind:,} images to do",
+        "images": manifest["count"],
+        "dimension": manifest["dim"],
+        "computed on": " + ".join(manifest.get("computed_on", [])),
+        "precision": manifest["fingerprint"]["precision"],
+        "images/s": manifest.get("images_per_second"),
+        "lowest cosine to exact": agreement.get("lowest_cosine"),
+        "top-10 as exact": agreement.get("top10_overlap"),
+        "made": manifest["created"][:16].replace("T", " "),
+    }

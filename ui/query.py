@@ -1,0 +1,194 @@
+"""The query: what it is, and the ways to choose another one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from aina_core import images, uploads
+from aina_core.errors import AinaError, ImageError
+from aina_core.gallery import open_gallery
+from aina_core.search import Searcher
+from ui import resources, serve, state
+from ui.components import Card, cards, paste_zone
+
+_PAGE = 24
+
+
+@dataclass(frozen=True)
+class QueryPicture:
+    """The query as a picture.
+
+    Attributes:
+        name: its image id, or "uploaded picture".
+        url: where the browser gets it.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
+        data: how to get its bytes.
+    """
+
+    name: str
+    url: str
+    width: int
+    height: int
+    gallery: str | None
+
+    def thumbnail(self) -> bytes:
+        """A small JPEG of it."""
+        if self.gallery is None:
+            return _upload_thumbnail(self.name)
+        gallery = open_gallery(self.gallery)
+        record = gallery.catalogue.image(self.name)
+        found = record and gallery.catalogue.thumbnail(record.sha256)
+        if not found:
+            raise ImageError("The query has no thumbnail.")
+        return found
+
+
+def query_picture(now: state.State) -> QueryPicture | None:
+    """Return the query of a state as a picture; None while there is none.
+
+    Raises:
+        AinaError: it is gone.
+    """
+    if now.upload is not None:
+        width, height = resources.upload_size(now.upload)
+        return QueryPicture(now.upload, serve.upload_url(now.upload), width, height, None)
+    if now.image is None:
+        return None
+    gallery = open_gallery(now.gallery)
+    record = gallery.catalogue.image(now.image)
+    if record is None or record.failure is not None:
+        raise ImageError(f"The gallery {now.gallery} has no image {now.image!r}.")
+    url = serve.image_url(now.gallery, record.sha256)
+    return QueryPicture(now.image, url, record.width, record.height, now.gallery)
+
+
+def describe_query(now: state.State, picture: QueryPicture) -> str:
+    """Return the query's name, for people."""
+    name = picture.name if picture.gallery else "uploaded picture"
+    return f"{name} (a crop)" if now.crop else name
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _upload_thumbnail(name: str) -> bytes:
+    return images.thumbnail(images.decode(uploads.query(name)).pixels)
+
+
+def choose_query() -> None:
+    """Draw the ways to another query: upload, paste, camera, the gallery, chance."""
+    tabs = st.tabs(["Upload", "Paste", "Camera"])
+    with tabs[0]:
+        uploaded = st.file_uploader(
+            "Upload a picture",
+            type=[suffix.lstrip(".") for suffix in sorted(images.SUFFIXES)],
+            max_upload_size=uploads.MAX_QUERY_BYTES >> 20,
+            label_visibility="collapsed",
+            key="query-upload",
+        )
+    with tabs[1]:
+        pasted = paste_zone(key="query-paste")
+    with tabs[2]:
+        # The browser asks for permission as soon as the camera is drawn.
+        camera = st.toggle("Use the camera", key="query-camera-on")
+        shot = st.camera_input("Camera", label_visibility="collapsed") if camera else None
+    _take(uploaded and uploaded.file_id, lambda: uploaded.getvalue())
+    _take(pasted and pasted.id, lambda: pasted.data)
+    _take(shot and shot.file_id, lambda: shot.getvalue())
+    left, right = st.columns(2)
+    if left.button("From the gallery", icon=":material/grid_view:", width="stretch"):
+        st.session_state["picker.page"] = 0
+        _pick()
+    if right.button("Surprise me", icon=":material/casino:", width="stretch"):
+        _surprise()
+
+
+def _take(token: str | None, read: Callable[[], bytes]) -> None:
+    """Make what was sent the query, once; a bad picture costs one sentence."""
+    taken = st.session_state.setdefault("query.taken", set())
+    if not token or token in taken:
+        return
+    taken.add(token)
+    try:
+        name = uploads.keep_query(read())
+    except ImageError as error:
+        st.session_state["query.problem"] = f"The picture cannot be used: {error}."
+        return
+    st.session_state.pop("query.problem", None)
+    state.change(upload=name)
+    st.rerun()
+
+
+def query_problem() -> str | None:
+    """Return why the picture sent last cannot be used."""
+    return st.session_state.get("query.problem")
+
+
+def use_image(image_id: str) -> None:
+    """Make a gallery's image the query."""
+    st.session_state.pop("query.problem", None)
+    state.change(image=image_id)
+
+
+def _surprise() -> None:
+    now = state.current()
+    try:
+        opened = resources.searcher(now.gallery, now.model)
+        ids = [image_id for image_id in opened.ids if opened.has(image_id)]
+    except AinaError:
+        ids = []
+    if ids:
+        use_image(secrets.choice(ids))
+        st.rerun()
+
+
+@st.dialog("Choose a picture of the gallery", width="large")
+def _pick() -> None:
+    now = state.current()
+    opened = resources.searcher(now.gallery, now.model)
+    words = st.text_input(
+        "Search names, labels and captions", key="picker.words", icon=":material/search:"
+    )
+    found = _matching(opened, words)
+    pages = max((len(found) + _PAGE - 1) // _PAGE, 1)
+    page = min(st.session_state.get("picker.page", 0), pages - 1)
+    shown = found[page * _PAGE : (page + 1) * _PAGE]
+    event = cards(
+        [_card(opened, image_id) for image_id in shown],
+        actions=[("use", "Use as query", ":material/image_search:")],
+        key="picker.cards",
+    )
+    if event is not None:
+        use_image(event.id)
+        st.rerun()
+    left, middle, right = st.columns([1, 2, 1], vertical_alignment="center")
+    if left.button("Previous", disabled=page == 0, width="stretch"):
+        st.session_state["picker.page"] = page - 1
+        st.rerun(scope="fragment")
+    middle.caption(f"{len(found):,} pictures, page {page + 1} of {pages}", text_alignment="center")
+    if right.button("Next", disabled=page == pages - 1, width="stretch"):
+        st.session_state["picker.page"] = page + 1
+        st.rerun(scope="fragment")
+
+
+def _matching(opened: Searcher, words: str) -> list[str]:
+    wanted = words.casefold().split()
+    found = []
+    for image_id, note in zip(opened.ids, opened.annotations, strict=True):
+        text = f"{image_id} {note.label} {note.caption}".casefold()
+        if all(word in text for word in wanted) and opened.has(image_id):
+            found.append(image_id)
+    return found
+
+
+def _card(opened: Searcher, image_id: str) -> Card:
+    record, note = opened.image(image_id)
+    return Card(
+        id=image_id,
+        thumbnail=serve.thumbnail_url(opened.gallery.name, record.sha256),
+        label=note.label,
+        caption=note.caption,
+    )

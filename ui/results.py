@@ -1,0 +1,167 @@
+"""The Search page's right side: options, the similarities of the whole gallery, the hits."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import streamlit as st
+
+from aina_core import figures
+from aina_core.search import Neighbour, Result, Searcher
+from ui import query, serve, state
+from ui.components import Card, cards
+
+_PAGE = 48
+_LOWEST = -0.2
+
+
+def options(opened: Searcher) -> None:
+    """Draw how many, which, and by what."""
+    now = state.current()
+    columns = st.columns([1, 2, 2], vertical_alignment="bottom")
+    columns[0].number_input("Nearest (k)", 1, state.MAX_K, **state.bind("k", now.k))
+    if len(opened.labels) > 1:
+        columns[1].multiselect(
+            "Labels",
+            list(opened.labels),
+            placeholder="all",
+            format_func=lambda label: f"{label or 'no label'} ({opened.labels[label]:,})",
+            **state.bind("labels", [x for x in now.labels if x in opened.labels], tuple),
+        )
+    kinds = [f"Annoy · index recall@10 {opened.annoy.recall_at_10:.3f}", "exact"]
+    columns[2].segmented_control(
+        "Index",
+        kinds,
+        help="Annoy proposes candidates, the stored vectors decide. Its index recall@10, the share "
+        "of the true 10 nearest that it finds, was measured when the index was built.",
+        **state.bind("exact", kinds[now.exact], lambda kind: kind == kinds[1]),
+    )
+    if opened.columns:
+        with st.expander("Filters", expanded=bool(now.columns)):
+            for name, counts in opened.columns.items():
+                _filter(name, counts)
+
+
+def _filter(name: str, counts: dict[str, int]) -> None:
+    key = f"aina.filter.{name}"
+    chosen = state.current().columns
+    st.session_state[key] = [value for value in chosen.get(name, ()) if value in counts]
+
+    def changed() -> None:
+        others = {other: values for other, values in chosen.items() if other != name}
+        values = tuple(st.session_state[key])
+        state.change(columns={**others, name: values} if values else others)
+
+    st.multiselect(name, list(counts), placeholder="all", key=key, on_change=changed)
+
+
+@st.fragment
+def show(opened: Searcher, found: Result) -> None:
+    """Draw histogram, threshold and hits; the threshold moves without a new search."""
+    if found.count == 0:
+        st.info("No image passes the filters; remove one.")
+        return
+    threshold = _threshold(found)
+    total = found.count_above(threshold) if threshold is not None else 0
+    pages = max((total + _PAGE - 1) // _PAGE, 1)
+    page = _page(pages) if threshold is not None and pages > 1 else 0
+    if threshold is None:
+        hits = found.nearest(state.current().k)
+        summary = f"The {len(hits):,} nearest of {found.count:,} images"
+    else:
+        hits = found.above(threshold, page * _PAGE, (page + 1) * _PAGE)
+        summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
+    similarities = np.array([hit.similarity for hit in hits], np.float32)
+    st.plotly_chart(
+        figures.similarity_histogram(
+            found.similarities, similarities, baseline=opened.baseline, threshold=threshold
+        ),
+        config={"displayModeBar": False},
+        key="histogram",
+    )
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.markdown(f"**{summary}**")
+    right.download_button(
+        "CSV",
+        lambda: _table(hits if threshold is None else found.above(threshold)),
+        file_name="neighbours.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        width="stretch",
+    )
+    event = cards(
+        [hit_card(opened, hit) for hit in hits],
+        actions=[("search", "Search with this", ":material/image_search:")],
+        key="hits",
+    )
+    state.publish()
+    if event is not None and event.action == "search":
+        query.use_image(event.id)
+        st.rerun()
+
+
+def _threshold(found: Result) -> float | None:
+    """Draw the choice between the k nearest and all above a threshold; return the threshold."""
+    now = state.current()
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    kinds = ["k nearest", "threshold"]
+    # A threshold begins where the k nearest end.
+    last = float(found.similarities[min(now.k, found.count) - 1])
+    left.segmented_control(
+        "Show",
+        kinds,
+        **state.bind(
+            "threshold",
+            kinds[now.threshold is not None],
+            lambda kind: round(max(last, _LOWEST), 2) if kind == kinds[1] else None,
+        ),
+    )
+    if now.threshold is None:
+        return None
+    key = "aina.threshold.value"
+    st.session_state[key] = max(now.threshold, _LOWEST)
+    right.slider(
+        "Similarity at least",
+        _LOWEST,
+        1.0,
+        step=0.01,
+        key=key,
+        on_change=lambda: state.change(threshold=st.session_state[key]),
+    )
+    return now.threshold
+
+
+def _page(pages: int) -> int:
+    return int(st.number_input("Page", 1, pages, 1, help=f"{_PAGE} images a page")) - 1
+
+
+def hit_card(opened: Searcher, hit: Neighbour) -> Card:
+    """Return the card of a hit."""
+    return Card(
+        id=hit.id,
+        thumbnail=serve.thumbnail_url(opened.gallery.name, hit.sha256),
+        label=hit.label,
+        caption=hit.annotation.caption,
+        similarity=hit.similarity,
+        percentile=hit.percentile,
+        href=serve.image_url(opened.gallery.name, hit.sha256),
+    )
+
+
+def _table(hits: list[Neighbour]) -> str:
+    output = io.StringIO()
+    writer = csv.writer(output)
+    writer.writerow(["rank", "id", "similarity", "percentile", "label", "caption"])
+    for rank, hit in enumerate(hits, start=1):
+        row = [hit.id, hit.label, hit.annotation.caption]
+        image_id, label, caption = map(_plain_cell, row)
+        numbers = [f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"]
+        writer.writerow([rank, image_id, *numbers, label, caption])
+    return output.getvalue()
+
+
+def _plain_cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

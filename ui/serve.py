@@ -1,0 +1,108 @@
+"""Pictures over HTTP: thumbnails and full size, of known images of known galleries only.
+
+Every picture is one that AINA decoded and wrote anew as JPEG: nothing of a user's file reaches the
+browser as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import quote
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from aina_core import images, models, uploads
+from aina_core.errors import AinaError
+from aina_core.gallery import open_gallery
+from ui import resources
+
+_LONGEST_SIDE = 2048
+_HEADERS = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def thumbnail_url(gallery: str, sha256: str) -> str:
+    """The address of an image's thumbnail, by the checksum of its file."""
+    return f"/thumb/{quote(gallery, safe='')}/{sha256}.jpg"
+
+
+def image_url(gallery: str, sha256: str) -> str:
+    """The address of an image in full size."""
+    return f"/image/{quote(gallery, safe='')}/{sha256}.jpg"
+
+
+def upload_url(name: str) -> str:
+    """The address of an uploaded picture."""
+    return f"/query/{name}.jpg"
+
+
+def _thumbnail(request: Request) -> Response:
+    gallery = open_gallery(request.path_params["gallery"])
+    jpeg = gallery.catalogue.thumbnail(request.path_params["sha256"])
+    return _picture(jpeg) if jpeg is not None else _missing()
+
+
+def _image(request: Request) -> Response:
+    gallery = open_gallery(request.path_params["gallery"])
+    record = gallery.catalogue.by_checksum(request.path_params["sha256"])
+    return _missing() if record is None else _picture(_jpeg(gallery.read(record.id)))
+
+
+def _upload(request: Request) -> Response:
+    return _picture(_jpeg(uploads.query(request.path_params["sha256"])))
+
+
+def _jpeg(data: bytes) -> bytes:
+    image = Image.fromarray(images.decode(data).pixels)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2)
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=92)
+
+
+def _picture(jpeg: bytes) -> Response:
+    return Response(jpeg, media_type="image/jpeg", headers=_HEADERS)
+
+
+def _missing() -> Response:
+    return Response("There is no such picture.", 404, media_type="text/plain")
+
+
+def _answering(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    @functools.wraps(handler)
+    def answer(request: Request) -> Response:
+        try:
+            return handler(request)
+        except AinaError:
+            return _missing()
+
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def warm_up(app: object) -> AsyncIterator[None]:
+    """Load the default model while the server starts, so that nobody waits for it."""
+
+    def load() -> None:
+        with contextlib.suppress(AinaError):  # the pages say what is wrong with it
+            resources.embedder(models.DEFAULT)
+
+    threading.Thread(target=load, name="warm-up", daemon=True).start()
+    yield
+
+
+ROUTES = [
+    Route("/thumb/{gallery}/{sha256}.jpg", _answering(_thumbnail)),
+    Route("/image/{gallery}/{sha256}.jpg", _answering(_image)),
+    Route("/query/{sha256}.jpg", _answering(_upload)),
+]

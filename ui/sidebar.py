@@ -1,0 +1,112 @@
+"""The sidebar of every page: gallery, model, the query in sight, and jobs while they run."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from aina_core import models, work
+from aina_core.errors import AinaError
+from aina_core.gallery import galleries, open_gallery
+from aina_core.models import FAST, ModelName
+from ui import state
+from ui.query import describe_query, query_picture
+
+_ICONS = {
+    "done": ":material/check_circle:",
+    "stopped": ":material/stop_circle:",
+    "failed": ":material/error:",
+    "died": ":material/error:",
+}
+
+
+def sidebar() -> None:
+    """Draw it."""
+    with st.sidebar:
+        if galleries():
+            _choices()
+            _query()
+        if any(job.active for job in work.jobs()):
+            _running_jobs()
+        else:
+            _ended_jobs()
+
+
+def _choices() -> None:
+    now = state.current()
+    st.selectbox("Gallery", galleries(), **state.bind("gallery", now.gallery))
+    indexed = open_gallery(now.gallery).models()
+    offered = [*indexed, *(name for name in models.names() if name not in indexed)]
+    if now.model not in offered:
+        offered.append(now.model)
+
+    def label(model: str) -> str:
+        return model if model in indexed else f"{model} (not indexed)"
+
+    st.selectbox("Model", offered, format_func=label, **state.bind("model", now.model))
+    st.caption(_model_line(now.gallery, now.model, now.model in indexed))
+
+
+def _model_line(gallery: str, model: str, indexed: bool) -> str:
+    name = ModelName.parse(model)
+    status = models.state(name.base)
+    if status.status != "ready":
+        return f"{status.status}: {status.reason}"
+    mode = "fast mode" if name.mode == FAST else "exact mode"
+    if not indexed:
+        return f"ready · {mode} · not indexed here yet"
+    try:
+        computed = " + ".join(open_gallery(gallery).manifest(model)["computed_on"])
+    except (AinaError, KeyError):
+        return f"ready · {mode}"
+    return f"ready · {computed} · {mode}"
+
+
+def _query() -> None:
+    try:
+        picture = query_picture(state.current())
+    except AinaError as error:
+        st.caption(str(error))
+        return
+    if picture is None:
+        return
+    st.markdown("Query")
+    left, right = st.columns([2, 3], vertical_alignment="center")
+    left.image(picture.thumbnail())
+    right.text(describe_query(state.current(), picture))
+    right.page_link("pages/explore/search.py", label="change", icon=":material/swap_horiz:")
+
+
+@st.fragment(run_every=1.0)
+def _running_jobs() -> None:
+    jobs = work.jobs()
+    for job in (job for job in jobs if job.active):
+        with st.container(border=True):
+            st.text(job.title)
+            st.progress(min(job.done / job.total, 1.0) if job.total else 0.0)
+            st.caption(work.describe(job))
+            stopping = job.state == "stopping"
+            if st.button("Stop", key=f"stop-{job.id}", disabled=stopping, icon=":material/stop:"):
+                work.stop(job.id)
+                st.rerun(scope="fragment")
+    if not any(job.active for job in jobs):
+        st.rerun()  # the page may show more now
+
+
+def _ended_jobs() -> None:
+    """The job that ended last, until it is dismissed."""
+    job = next(iter(work.jobs()), None)
+    if job is None:
+        return
+    with st.container(border=True):
+        st.text(job.title)
+        st.caption(f"{_ICONS[job.state]} {job.state}")
+        if job.message:
+            st.text(job.message)
+        left, right = st.columns(2)
+        resumable = job.state in ("stopped", "died", "failed")
+        if resumable and left.button("Resume", key=f"resume-{job.id}"):
+            work.resume(job.id)
+            st.rerun()
+        if right.button("Dismiss", key=f"dismiss-{job.id}"):
+            work.forget(job.id)
+            st.rerun()

@@ -1,0 +1,209 @@
+"""The state that travels: gallery, model, query, crop, k, threshold and filters.
+
+It lives in the session, goes along from page to page, and stands in the URL, so that a copied link
+shows the same. What a URL says is checked like anything else that comes from outside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from aina_core import models
+from aina_core.errors import AinaError
+from aina_core.gallery import galleries, open_gallery
+from aina_core.models import ModelName
+
+MAX_K = 500
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a person looks at.
+
+    Attributes:
+        gallery: its name; empty while there is no gallery at all.
+        model: the model's full name.
+        image: image id of the query, when it is a member of the gallery.
+        upload: name of the uploaded picture that is the query, when it is one.
+        crop: (x, y, width, height) in pixels of the upright query; None for all of it.
+        k: how many neighbours.
+        threshold: similarity from which all images are shown; None for the k nearest.
+        labels: only images of these labels; empty for all.
+        columns: only images with these values, by column.
+        exact: by exact search, not by the index.
+    """
+
+    gallery: str = ""
+    model: str = models.DEFAULT
+    image: str | None = None
+    upload: str | None = None
+    crop: Box | None = None
+    k: int = 24
+    threshold: float | None = None
+    labels: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exact: bool = False
+
+
+def to_params(state: State) -> dict[str, list[str]]:
+    """Return the state as query parameters; what is as by default is left out."""
+    params: dict[str, list[str]] = {"gallery": [state.gallery], "model": [state.model]}
+    if state.image is not None:
+        params["image"] = [state.image]
+    if state.upload is not None:
+        params["upload"] = [state.upload]
+    if state.crop is not None:
+        params["crop"] = [",".join(map(str, state.crop))]
+    params["k"] = [str(state.k)]
+    if state.threshold is not None:
+        params["threshold"] = [f"{state.threshold:.3f}"]
+    if state.labels:
+        params["label"] = list(state.labels)
+    where = [f"{name}={value}" for name, values in state.columns.items() for value in values]
+    if where:
+        params["where"] = where
+    if state.exact:
+        params["exact"] = ["1"]
+    return params
+
+
+def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
+    """Read a state from query parameters, and a sentence for each that cannot be followed."""
+    first = {name: values[-1] for name, values in params.items() if values}
+    problems = []
+    state = State(gallery=first.get("gallery", ""))
+    known = galleries()
+    if state.gallery not in known:
+        if state.gallery:
+            problems.append(f"The link names a gallery that is not here: {state.gallery!r}.")
+        return State(gallery=known[0] if known else ""), problems
+    try:
+        model = str(ModelName.parse(first.get("model", models.DEFAULT)))
+    except AinaError as error:
+        problems.append(str(error))
+        model = models.DEFAULT
+    columns: dict[str, tuple[str, ...]] = {}
+    for pair in params.get("where", ()):
+        name, _, value = pair.partition("=")
+        columns[name] = (*columns.get(name, ()), value)
+    try:
+        crop = _box(first["crop"]) if "crop" in first else None
+        threshold = float(first["threshold"]) if "threshold" in first else None
+        if threshold is not None and not -1 <= threshold <= 1:
+            raise ValueError
+        k = min(max(int(first.get("k", State.k)), 1), MAX_K)
+    except ValueError:
+        problems.append("The link's crop, k or threshold cannot be read; the defaults are shown.")
+        crop, threshold, k = None, None, State.k
+    upload = first.get("upload")
+    return (
+        State(
+            gallery=state.gallery,
+            model=model,
+            image=None if upload else first.get("image"),
+            upload=upload,
+            crop=crop,
+            k=k,
+            threshold=threshold,
+            labels=tuple(params.get("label", ())),
+            columns=columns,
+            exact=first.get("exact") == "1",
+        ),
+        problems,
+    )
+
+
+def _box(text: str) -> Box:
+    x, y, width, height = (int(part) for part in text.split(","))
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise ValueError(text)
+    return x, y, width, height
+
+
+# ── in the session and the URL ───────────────────────────────────────────────────────────────────
+
+_STATE, _SHOWN, _PROBLEMS = "aina", "aina.url", "aina.problems"
+
+
+def follow_url() -> None:
+    """Take over what the URL says when somebody has changed it: a link, or the back button."""
+    url = {name: st.query_params.get_all(name) for name in st.query_params}
+    known = st.session_state.get(_STATE)
+    if known is None or (url and url != st.session_state.get(_SHOWN)):
+        st.session_state[_STATE], st.session_state[_PROBLEMS] = from_params(url)
+    _settle()
+
+
+def current() -> State:
+    """Return the state of this session."""
+    return st.session_state[_STATE]
+
+
+def problems() -> list[str]:
+    """Return what was wrong with the link that was followed, once."""
+    return st.session_state.pop(_PROBLEMS, [])
+
+
+def change(**changes: Any) -> None:
+    """Change the state; a new query drops the crop, a new gallery drops query and filters."""
+    state = current()
+    if changes.get("gallery", state.gallery) != state.gallery:
+        changes = {"image": None, "upload": None, "labels": (), "columns": {}, **changes}
+    if {"image", "upload"} & changes.keys():
+        changes = {"image": None, "upload": None, "crop": None, **changes}
+    st.session_state[_STATE] = dataclasses.replace(state, **changes)
+    _settle()
+
+
+def publish() -> None:
+    """Write the state into the URL."""
+    params = to_params(current())
+    shown = {name: st.query_params.get_all(name) for name in st.query_params}
+    if params != shown:
+        st.query_params.from_dict(params)
+    st.session_state[_SHOWN] = params
+
+
+def _settle() -> None:
+    """Choose what has not been chosen, so that no page opens empty."""
+    state = current()
+    if state.gallery not in galleries():
+        state = State(gallery=(galleries() or [""])[0], model=state.model, k=state.k)
+    if state.gallery and state.image is None and state.upload is None:
+        state = dataclasses.replace(state, image=_first_image(state))
+    st.session_state[_STATE] = state
+
+
+def _first_image(state: State) -> str | None:
+    """The first original of a gallery that knows originals, else its first image."""
+    gallery = open_gallery(state.gallery)
+    annotations = gallery.catalogue.annotations()
+    usable = [r.id for r in gallery.catalogue.images().values() if r.failure is None]
+    for image_id in usable:
+        note = annotations.get(image_id)
+        if note is not None and note.columns.get("modification") == "original":
+            return image_id
+    return usable[0] if usable else None
+
+
+def bind(name: str, value: Any, read: Callable[[Any], Any] = lambda shown: shown) -> dict[str, Any]:
+    """Return the keywords that tie a widget to a field of the state, in both directions.
+
+    Args:
+        name: of the field.
+        value: what the widget shall show.
+        read: from what the widget shows to the field's value.
+    """
+    key = f"aina.{name}"
+    st.session_state[key] = value
+
+    def changed() -> None:
+        change(**{name: read(st.session_state[key])})
+
+    return {"key": key, "on_change": changed}
