@@ -3,12 +3,16 @@
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from streamlit.runtime.pages_manager import PagesManager
 
 from ui import serve, state
 from ui.sidebar import sidebar
 
 if __name__ != "__main__":
     # `streamlit run` imports this file for its app, and then runs it as a script for each visit.
+    # Without the next line the first deep link on a fresh server shows "Page not found": Streamlit
+    # looks for the pages of its older mechanism because a folder is named pages/.
+    PagesManager.uses_pages_directory = False
     hosts = list(st.get_option("server.allowedHosts")) or ["*"]
     app = st.App(
         __file__,
@@ -17,7 +21,8 @@ if __name__ != "__main__":
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )
 else:
-    st.set_page_config(page_title="AINA", page_icon=":material/image_search:", layout="wide")
+    st.set_page_config(page_title="AINA", page_icon="ui/assets/icon.svg", layout="wide")
+    st.logo("ui/assets/logo.svg", size="large")
     page = st.navigation(
         {
             "Explore": [

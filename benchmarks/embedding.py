@@ -3,9 +3,9 @@
     python -m benchmarks.embedding [--images 256] [--rounds 3]
 
 Photographs of about one megapixel (crops of those in scikit-image and scikit-learn, JPEG 90). The
-loop: Pillow decode, torchvision transform, eager fp32, batches of 32, one process. Ours: a gallery's
-update, from the first file to the commit, once making thumbnails and once with thumbnails made
-before. Each measurement is a process of its own; the rounds alternate, the medians count. Loading
+loop: Pillow decode, torchvision transform, eager fp32, batches of 32, one process. Ours: the update
+of a gallery, from the first file to the commit, once making thumbnails and once with thumbnails
+made before. Each measurement is a process of its own; the rounds alternate, the medians count. Loading
 the model is reported apart.
 """
 
@@ -147,9 +147,7 @@ def _report(runs: dict[str, list[dict[str, float]]], count: int) -> None:
         rate, load, peak = (
             statistics.median(run[key] for run in done) for key in ("rate", "load", "peak_mb")
         )
-        ratio = statistics.median(
-            run["rate"] / loop for run, loop in zip(done, loops, strict=True)
-        )
+        ratio = statistics.median(run["rate"] / loop for run, loop in zip(done, loops, strict=True))
         cosine = min((run.get("lowest_cosine", np.nan) for run in done), default=np.nan)
         shown = "" if np.isnan(cosine) else f"{cosine:.5f}"
         print(f"{name:24}{rate:10.1f}{ratio:8.1f}{load:8.1f}{peak:9.0f}{shown:>12}")

@@ -12,7 +12,7 @@ from aina_core.errors import AinaError
 from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
 from aina_core.gallery.scan import scan
 from aina_core.models import FAST
-from ui import state, widgets
+from ui import state, tables, widgets
 
 _SHOWN_FOLDERS = 200
 
@@ -33,7 +33,7 @@ def table() -> None:
                 "images": count,
                 "not usable": failed,
                 "models": ", ".join(gallery.models()) or "not indexed",
-                "folder": "uploaded" if gallery.keeps_images else str(gallery.root),
+                "folder": "kept by AINA" if gallery.keeps_images else str(gallery.root),
                 "on disk (MB)": round(gallery.size_on_disk() / 1e6, 1),
                 "made": gallery.created[:10],
             }
@@ -72,6 +72,7 @@ def _from_folder(name: str, model: str) -> None:
         "Labels (optional): a CSV with the columns id and label; further columns become filters",
         type="csv",
         key="new.labels",
+        max_upload_size=100,
     )
     folder = None
     if text:
@@ -118,16 +119,15 @@ def _make(name, model, build, labels: bytes | None = None) -> None:
 def details(gallery: Gallery) -> None:
     """Show one gallery: its models, what failed, and what can be done with it."""
     if gallery.models():
-        st.dataframe(
-            pd.DataFrame([_model_row(gallery, m) for m in gallery.models()]), hide_index=True
-        )
+        frame = pd.DataFrame([_model_row(gallery, model) for model in gallery.models()])
+        st.dataframe(frame.dropna(axis="columns", how="all"), hide_index=True)
     failures = gallery.catalogue.failures()
     if failures:
         with st.expander(f"{len(failures):,} files are not usable"):
-            rows = [{"file": record.id, "reason": record.failure} for record in failures]
-            frame = pd.DataFrame(rows)
-            st.dataframe(frame, hide_index=True)
-            st.download_button("CSV", frame.to_csv(index=False), "not-usable.csv", "text/csv")
+            header, rows = ["file", "reason"], [(r.id, r.failure) for r in failures]
+            st.dataframe(pd.DataFrame(rows, columns=header), hide_index=True)
+            csv = tables.to_csv(header, rows)
+            st.download_button("CSV", csv, "not-usable.csv", "text/csv")
     busy = any(job.active for job in work.jobs())
     with st.expander("Index by a model, or bring up to date"):
         specs = [variant for spec in models.names() for variant in (spec, f"{spec}@{FAST}")]

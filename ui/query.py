@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -95,25 +94,23 @@ def choose_query() -> None:
         # The browser asks for permission as soon as the camera is drawn.
         camera = st.toggle("Use the camera", key="query-camera-on")
         shot = st.camera_input("Camera", label_visibility="collapsed") if camera else None
-    _take(uploaded and uploaded.file_id, lambda: uploaded.getvalue())
-    _take(pasted and pasted.id, lambda: pasted.data)
-    _take(shot and shot.file_id, lambda: shot.getvalue())
-    left, right = st.columns(2)
-    if left.button("From the gallery", icon=":material/grid_view:", width="stretch"):
+    for sent in (uploaded, shot):
+        if sent is not None and st.session_state.get("query.sent") != sent.file_id:
+            st.session_state["query.sent"] = sent.file_id  # it stays in its widget: take it once
+            _take(sent.getvalue())
+    if pasted is not None:
+        _take(pasted.data)
+    if st.button("From the gallery", icon=":material/grid_view:", width="stretch"):
         st.session_state["picker.page"] = 0
         _pick()
-    if right.button("Surprise me", icon=":material/casino:", width="stretch"):
+    if st.button("Surprise me", icon=":material/casino:", width="stretch"):
         _surprise()
 
 
-def _take(token: str | None, read: Callable[[], bytes]) -> None:
-    """Make what was sent the query, once; a bad picture costs one sentence."""
-    taken = st.session_state.setdefault("query.taken", set())
-    if not token or token in taken:
-        return
-    taken.add(token)
+def _take(data: bytes) -> None:
+    """Make what was sent the query; a bad picture costs one sentence."""
     try:
-        name = uploads.keep_query(read())
+        name = uploads.keep_query(data)
     except ImageError as error:
         st.session_state["query.problem"] = f"The picture cannot be used: {error}."
         return

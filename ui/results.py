@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import numpy as np
 import streamlit as st
 
 from aina_core import figures
 from aina_core.search import Neighbour, Result, Searcher
-from ui import query, serve, state
+from ui import query, serve, state, tables
 from ui.components import Card, cards
 
 _PAGE = 48
@@ -18,12 +15,11 @@ _LOWEST = -0.2
 
 
 def options(opened: Searcher) -> None:
-    """Draw how many, which, and by what."""
+    """Draw which images, and by what; how many stands with the hits."""
     now = state.current()
-    columns = st.columns([1, 2, 2], vertical_alignment="bottom")
-    columns[0].number_input("Nearest (k)", 1, state.MAX_K, **state.bind("k", now.k))
+    columns = st.columns([3, 3, 1], vertical_alignment="bottom")
     if len(opened.labels) > 1:
-        columns[1].multiselect(
+        columns[0].multiselect(
             "Labels",
             list(opened.labels),
             placeholder="all",
@@ -31,7 +27,7 @@ def options(opened: Searcher) -> None:
             **state.bind("labels", [x for x in now.labels if x in opened.labels], tuple),
         )
     kinds = [f"Annoy · index recall@10 {opened.annoy.recall_at_10:.3f}", "exact"]
-    columns[2].segmented_control(
+    columns[1].segmented_control(
         "Index",
         kinds,
         help="Annoy proposes candidates, the stored vectors decide. Its index recall@10, the share "
@@ -39,7 +35,8 @@ def options(opened: Searcher) -> None:
         **state.bind("exact", kinds[now.exact], lambda kind: kind == kinds[1]),
     )
     if opened.columns:
-        with st.expander("Filters", expanded=bool(now.columns)):
+        count = sum(map(len, now.columns.values()))
+        with columns[2].popover(f"Filters ({count})" if count else "Filters", width="stretch"):
             for name, counts in opened.columns.items():
                 _filter(name, counts)
 
@@ -63,7 +60,7 @@ def show(opened: Searcher, found: Result) -> None:
     if found.count == 0:
         st.info("No image passes the filters; remove one.")
         return
-    threshold = _threshold(found)
+    threshold = _amount(found)
     total = found.count_above(threshold) if threshold is not None else 0
     pages = max((total + _PAGE - 1) // _PAGE, 1)
     page = _page(pages) if threshold is not None and pages > 1 else 0
@@ -102,11 +99,11 @@ def show(opened: Searcher, found: Result) -> None:
         st.rerun()
 
 
-def _threshold(found: Result) -> float | None:
+def _amount(found: Result) -> float | None:
     """Draw the choice between the k nearest and all above a threshold; return the threshold."""
     now = state.current()
-    left, right = st.columns([1, 3], vertical_alignment="bottom")
-    kinds = ["k nearest", "threshold"]
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    kinds = ["the k nearest", "all above a threshold"]
     # A threshold begins where the k nearest end.
     last = float(found.similarities[min(now.k, found.count) - 1])
     left.segmented_control(
@@ -119,6 +116,7 @@ def _threshold(found: Result) -> float | None:
         ),
     )
     if now.threshold is None:
+        right.slider("k", 1, state.MAX_K, **state.bind("k", now.k))
         return None
     key = "aina.threshold.value"
     st.session_state[key] = max(now.threshold, _LOWEST)
@@ -151,17 +149,9 @@ def hit_card(opened: Searcher, hit: Neighbour) -> Card:
 
 
 def _table(hits: list[Neighbour]) -> str:
-    output = io.StringIO()
-    writer = csv.writer(output)
-    writer.writerow(["rank", "id", "similarity", "percentile", "label", "caption"])
-    for rank, hit in enumerate(hits, start=1):
-        row = [hit.id, hit.label, hit.annotation.caption]
-        image_id, label, caption = map(_plain_cell, row)
-        numbers = [f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"]
-        writer.writerow([rank, image_id, *numbers, label, caption])
-    return output.getvalue()
-
-
-def _plain_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    header = ["rank", "id", "similarity", "percentile", "label", "caption"]
+    rows = (
+        [rank, h.id, f"{h.similarity:.6f}", f"{h.percentile:.4f}", h.label, h.annotation.caption]
+        for rank, h in enumerate(hits, start=1)
+    )
+    return tables.to_csv(header, rows)

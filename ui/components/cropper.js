@@ -82,9 +82,10 @@ class Cropper {
     this.stage.classList.toggle("cropped", Boolean(box));
     this.clearButton.hidden = !box;
     const text = box
-      ? `${Math.round(box.w)} × ${Math.round(box.h)} of ${width} × ${height} px`
+      ? `${Math.round(box.w)} × ${Math.round(box.h)} px`
       : `${width} × ${height} px · drag to crop`;
     if (this.size.textContent !== text) this.size.textContent = text;
+    this.size.title = `of ${width} × ${height} px`;
     if (!box) return;
     for (const element of [this.shade, this.frame]) {
       element.style.left = `${(box.x / width) * 100}%`;

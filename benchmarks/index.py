@@ -1,0 +1,232 @@
+"""How fast is a neighbour search that misses less than one neighbour in a hundred?
+
+    python -m benchmarks.index [--cache FOLDER]
+
+Indexes 20,000 embeddings of crops of photographs (efficientnet-lite0) and asks for the ten nearest
+of 1,000 further crops. Plain Annoy and plain hnswlib hold the full embeddings, and are given more
+effort until their index recall@10 on those queries is at least .99; AINA's own indexes choose
+theirs when they are built, from the gallery alone. All searches run on one thread, in turns, and
+the median of the rounds counts. Needs annoy, faiss-cpu, hnswlib and threadpoolctl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from aina_core.embedding import load_embedder
+from aina_core.index import open_index
+
+GALLERY, QUERIES, SEED = 20_000, 1_000, 0
+MODEL = "efficientnet-lite0"
+K, RECALL = 10, 0.99
+TREES, LINKS, EFFORT = 20, 16, 200  # those of AINA's own indexes
+ROUNDS, TIMED = 7, 250
+PHOTOGRAPHS = {
+    "matplotlib": ("mpl-data/sample_data", ("grace_hopper.jpg",)),
+    "skimage": (
+        "data",
+        (
+            *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png"),
+            *("coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png"),
+            *("moon.png", "motorcycle_left.png", "motorcycle_right.png", "retina.jpg"),
+            "rocket.jpg",
+        ),
+    ),
+    "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
+}
+#: Answers queries (q, dim) with rows (q, 10).
+Search = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass
+class Contender:
+    """An index that is ready, and what was measured of it."""
+
+    name: str
+    build_seconds: float
+    search: Search
+    recall: float = 0.0
+    one_by_one: list[float] = field(default_factory=list)  # queries a second, one for each round
+    at_once: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = Path(tempfile.gettempdir()) / "aina-benchmarks"
+    parser.add_argument("--cache", type=Path, default=default, help="where embeddings are kept")
+    rows = embeddings(parser.parse_args().cache)
+    vectors, queries = rows[:GALLERY], rows[GALLERY:]
+    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
+        tenth = np.sort(queries @ vectors.T, axis=1)[:, -K]
+        contenders = prepare(vectors, queries, tenth, Path(folder))
+        for contender in contenders:
+            contender.recall = recall(contender.search, vectors, queries, tenth)
+        for _ in range(ROUNDS):
+            for contender in contenders:
+                measure(contender, queries[:TIMED])
+    print_table(contenders)
+
+
+def embeddings(cache: Path) -> np.ndarray:
+    """Return (GALLERY + QUERIES, dim) float32, from the cache or computed anew."""
+    path = cache / f"{MODEL}-crops-{GALLERY + QUERIES}-{SEED}.npy"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(path, load_embedder(MODEL).embed(crops(GALLERY + QUERIES)))
+    return np.load(path, allow_pickle=False)
+
+
+def crops(count: int) -> Iterator[Image.Image]:
+    """Cut squares from photographs, from 48 pixels to half the short side; mirror every other."""
+    pictures = list(photographs())
+    rng = np.random.default_rng(SEED)
+    for _ in range(count):
+        picture = pictures[rng.integers(len(pictures))]
+        side = int(rng.integers(48, min(picture.size) // 2 + 1))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
+        crop = picture.crop((left, top, left + side, top + side))
+        yield crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
+
+
+def photographs() -> Iterator[Image.Image]:
+    """Open the photographs that installed packages carry."""
+    for package, (folder, names) in PHOTOGRAPHS.items():
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            raise SystemExit(f"This benchmark needs the pictures in the package {package}.")
+        for name in names:
+            with Image.open(Path(found.origin).parent / folder / name) as image:
+                yield image.convert("RGB")
+
+
+def prepare(
+    vectors: np.ndarray, queries: np.ndarray, tenth: np.ndarray, folder: Path
+) -> list[Contender]:
+    """Build every index; plain Annoy comes first."""
+
+    def enough(effort: int, search_with: Callable[[int], Search]) -> tuple[int, Search]:
+        """Raise the effort by quarters until index recall@10 is reached."""
+        while recall(search_with(effort), vectors, queries, tenth) < RECALL:
+            effort = effort * 5 // 4
+        return effort, search_with(effort)
+
+    contenders = []
+    started = time.perf_counter()
+    annoy = plain_annoy(vectors)
+    seconds = time.perf_counter() - started
+    effort, search = enough(500, annoy)
+    contenders.append(Contender(f"Annoy, {vectors.shape[1]}-d, search_k {effort}", seconds, search))
+    for kind in ("annoy", "hnsw"):
+        started = time.perf_counter()
+        search = own(kind, vectors, folder)
+        contenders.append(Contender(f"AINA {kind}", time.perf_counter() - started, search))
+    started = time.perf_counter()
+    hnsw = plain_hnsw(vectors)
+    seconds = time.perf_counter() - started
+    effort, search = enough(K, hnsw)
+    contenders.append(Contender(f"hnswlib, {vectors.shape[1]}-d, ef {effort}", seconds, search))
+    started = time.perf_counter()
+    search = faiss_flat(vectors)
+    contenders.append(Contender("faiss flat (exact)", time.perf_counter() - started, search))
+    return contenders
+
+
+def plain_annoy(vectors: np.ndarray) -> Callable[[int], Search]:
+    from annoy import AnnoyIndex
+
+    forest = AnnoyIndex(vectors.shape[1], "angular")
+    forest.set_seed(SEED)
+    for number, row in enumerate(vectors):
+        forest.add_item(number, row.tolist())
+    forest.build(TREES, n_jobs=1)
+
+    def search_with(search_k: int) -> Search:
+        return lambda queries: np.array(
+            [forest.get_nns_by_vector(query.tolist(), K, search_k) for query in queries]
+        )
+
+    return search_with
+
+
+def plain_hnsw(vectors: np.ndarray) -> Callable[[int], Search]:
+    import hnswlib
+
+    graph = hnswlib.Index("cosine", vectors.shape[1])
+    graph.init_index(len(vectors), M=LINKS, ef_construction=EFFORT, random_seed=SEED)
+    graph.add_items(vectors, num_threads=1)
+
+    def search_with(ef: int) -> Search:
+        def search(queries: np.ndarray) -> np.ndarray:
+            graph.set_ef(ef)
+            return graph.knn_query(queries, K, num_threads=1)[0].astype(np.int64)
+
+        return search
+
+    return search_with
+
+
+def own(kind: str, vectors: np.ndarray, folder: Path) -> Search:
+    index = open_index(kind, vectors, folder, checksum="benchmark")
+    return lambda queries: index.search(queries, K)[0]
+
+
+def faiss_flat(vectors: np.ndarray) -> Search:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    return lambda queries: index.search(queries, K)[1]
+
+
+def recall(search: Search, vectors: np.ndarray, queries: np.ndarray, tenth: np.ndarray) -> float:
+    """Index recall@10 by similarity: equal rows are as good as each other."""
+    rows = search(queries)  # (q, 10)
+    near = np.stack([vectors[row] @ query for row, query in zip(rows, queries, strict=True)])
+    return float((near >= tenth[:, None] - 1e-6).mean())
+
+
+def measure(contender: Contender, queries: np.ndarray) -> None:
+    """Time one round, of single queries and of all at once."""
+    started = time.perf_counter()
+    for query in queries:
+        contender.search(query[None])
+    between = time.perf_counter()
+    contender.search(queries)
+    ended = time.perf_counter()
+    contender.one_by_one.append(len(queries) / (between - started))
+    contender.at_once.append(len(queries) / (ended - between))
+
+
+def print_table(contenders: list[Contender]) -> None:
+    print(
+        f"{GALLERY} embeddings, {QUERIES} held-out queries, one thread, "
+        f"median of {ROUNDS} rounds of {TIMED} queries\n"
+    )
+    print("| index | build s | recall@10 | queries/s, single | × | queries/s, at once | × |")
+    print("|---|---|---|---|---|---|---|")
+    plain = contenders[0]
+    for contender in contenders:
+        cells = [contender.name, f"{contender.build_seconds:.1f}", f"{contender.recall:.4f}"]
+        for speeds, base in (
+            (contender.one_by_one, plain.one_by_one),
+            (contender.at_once, plain.at_once),
+        ):
+            ratio = statistics.median(speeds) / statistics.median(base)
+            cells += [f"{statistics.median(speeds):.0f}", f"{ratio:.1f}"]
+        print(f"| {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
