@@ -65,7 +65,10 @@ class _Terminal:
                 print(f"{phase} …", file=sys.stderr)
         if total:
             if self._bar is None:
-                self._bar = tqdm(total=total, desc=phase, unit="image", file=sys.stderr)
+                pause = 0.2 if sys.stderr.isatty() else 10.0
+                self._bar = tqdm(
+                    total=total, desc=phase, unit="", file=sys.stderr, mininterval=pause
+                )
             self._bar.update(done - self._bar.n)
 
     def end(self, status: int, message: str) -> None:

@@ -5,8 +5,8 @@
 Photographs of about one megapixel (crops of those in scikit-image and scikit-learn, JPEG 90). The
 loop: Pillow decode, torchvision transform, eager fp32, batches of 32, one process. Ours: the update
 of a gallery, from the first file to the commit, once making thumbnails and once with thumbnails
-made before. Each measurement is a process of its own; the rounds alternate, the medians count. Loading
-the model is reported apart.
+made before. Each measurement is a process of its own; the rounds alternate, the medians count.
+Loading the model is reported apart.
 """
 
 from __future__ import annotations

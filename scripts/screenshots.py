@@ -1,0 +1,44 @@
+"""Take the README's screenshots of a running app.
+
+    python scripts/screenshots.py http://127.0.0.1:8501
+
+Needs the galleries demo and stamps, playwright and a Chromium.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SEARCH = "/?gallery=demo&model=efficientnet-lite0&image=coffee/original.jpg"
+
+
+def main(address: str) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+        def take(name: str, url: str, wait: str, scheme: str = "light") -> None:
+            page: Page = browser.new_page(
+                viewport={"width": 1360, "height": 940}, color_scheme=scheme
+            )
+            page.goto(address + url)
+            page.get_by_test_id(wait).first.wait_for(timeout=30_000)
+            page.wait_for_timeout(3_000)
+            page.screenshot(path=FOLDER / f"{name}.png")
+            page.close()
+
+        take("search", SEARCH + "&crop=150,60,260,250", "card")
+        take("threshold", SEARCH + "&threshold=0.55", "card", "dark")
+        take("galleries", "/galleries?gallery=stamps", "stDataFrame")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

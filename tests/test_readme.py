@@ -1,0 +1,45 @@
+"""The README is true: its Python runs, its commands and variables exist, its pictures are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from aina_core import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_example_runs(demo_gallery, capsys):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    assert len(code.strip().splitlines()) <= 14
+    exec(compile(code, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all("coffee/" in line for line in lines)
+
+
+def test_every_command_is_in_the_readme():
+    parser = cli._parser()
+    commands = parser._subparsers._group_actions[0].choices
+    for name in commands:
+        assert f"python -m aina_core {name}" in README, name
+
+
+def test_pictures_and_links_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
+
+
+def test_the_variables_are_those_of_the_code():
+    code = "".join(path.read_text() for path in (ROOT / "aina_core").rglob("*.py"))
+    named = set(re.findall(r'environ\.get\("(AINA_\w+)"', code))
+    assert named == set(re.findall(r"^\| `(AINA_\w+)`", README, re.MULTILINE))
+
+
+def test_every_demo_photograph_is_credited():
+    from aina_core import demo
+
+    for photograph in demo.PHOTOGRAPHS:
+        assert photograph.name in README, photograph.name
