@@ -36,13 +36,14 @@ MAX_BYTES = 1 << 30
 THUMBNAIL_SIDE = 256
 
 _ORIENTATION = 0x0112
-# What Pillow's own fuzzers allow a decoder to raise, and struct.error from damaged metadata.
+# What Pillow's own fuzzers allow a decoder to raise, RuntimeError from damaged AVIF, and
+# struct.error from damaged metadata.
 _DECODER_ERRORS = (
     OSError,
+    RuntimeError,
     SyntaxError,
     ValueError,
     MemoryError,
-    NotImplementedError,
     OverflowError,
     TypeError,
     KeyError,
@@ -88,10 +89,11 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(reason) from None
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # not by a file object, which refuses to be one of a folder
+        raise ImageError("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("not a regular file")
         if status.st_size > MAX_BYTES:
             raise ImageError(f"the file is over {MAX_BYTES >> 20} MB")
         try:

@@ -20,6 +20,9 @@ from aina_core.work import Progress
 #: A column with more different values than this is no filter.
 MAX_FILTER_VALUES = 200
 
+# One query has time that a thousand have not, and may be unlike anything in the gallery.
+_EFFORT = 20
+
 
 def embed_query(
     embedder: Embedder, data: bytes, crop: tuple[int, int, int, int] | None = None
@@ -246,7 +249,9 @@ class Result:
         """Return the k nearest by the index, in descending similarity, ties by image id."""
         if self.count == 0 or k < 1:
             return []
-        rows, similarities = self.index.search(self._vector[None], k, allowed=self._allowed)
+        rows, similarities = self.index.search(
+            self._vector[None], k, allowed=self._allowed, effort=_EFFORT
+        )
         pairs = zip(rows[0], similarities[0], strict=True)
         return [self._searcher.neighbour(int(row), float(value)) for row, value in pairs]
 

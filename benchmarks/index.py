@@ -1,9 +1,10 @@
 """How fast is a neighbour search that misses less than one neighbour in a hundred?
 
-    python -m benchmarks.index [--cache FOLDER]
+    python -m aina_core demo --stamps
+    python -m benchmarks.index [--gallery stamps] [--cache FOLDER]
 
-Indexes 20,000 embeddings of crops of photographs (efficientnet-lite0) and asks for the ten nearest
-of 1,000 further crops. Plain Annoy and plain hnswlib hold the full embeddings, and are given more
+Indexes 20,000 embeddings of crops of a gallery's images (efficientnet-lite0) and asks for the ten
+nearest of 1,000 further crops. Plain Annoy and plain hnswlib hold the full embeddings, and are given more
 effort until their index recall@10 on those queries is at least .99; AINA's own indexes choose
 theirs when they are built, from the gallery alone. All searches run on one thread, in turns, and
 the median of the rounds counts. Needs annoy, faiss-cpu, hnswlib and threadpoolctl.
@@ -12,7 +13,6 @@ the median of the rounds counts. Needs annoy, faiss-cpu, hnswlib and threadpoolc
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import statistics
 import tempfile
 import time
@@ -24,27 +24,16 @@ import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from aina_core import images
 from aina_core.embedding import load_embedder
+from aina_core.gallery import Gallery, open_gallery
 from aina_core.index import open_index
 
 GALLERY, QUERIES, SEED = 20_000, 1_000, 0
 MODEL = "efficientnet-lite0"
 K, RECALL = 10, 0.99
-TREES, LINKS, EFFORT = 20, 16, 200  # those of AINA's own indexes
+TREES, LINKS, EFFORT = 20, 16, 200
 ROUNDS, TIMED = 7, 250
-PHOTOGRAPHS = {
-    "matplotlib": ("mpl-data/sample_data", ("grace_hopper.jpg",)),
-    "skimage": (
-        "data",
-        (
-            *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png"),
-            *("coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png"),
-            *("moon.png", "motorcycle_left.png", "motorcycle_right.png", "retina.jpg"),
-            "rocket.jpg",
-        ),
-    ),
-    "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
-}
 #: Answers queries (q, dim) with rows (q, 10).
 Search = Callable[[np.ndarray], np.ndarray]
 
@@ -65,7 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(tempfile.gettempdir()) / "aina-benchmarks"
     parser.add_argument("--cache", type=Path, default=default, help="where embeddings are kept")
-    rows = embeddings(parser.parse_args().cache)
+    parser.add_argument("--gallery", default="stamps", help="whose images are cropped")
+    options = parser.parse_args()
+    rows = embeddings(options.gallery, options.cache)
     vectors, queries = rows[:GALLERY], rows[GALLERY:]
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         tenth = np.sort(queries @ vectors.T, axis=1)[:, -K]
@@ -78,36 +69,29 @@ def main() -> None:
     print_table(contenders)
 
 
-def embeddings(cache: Path) -> np.ndarray:
+def embeddings(gallery: str, cache: Path) -> np.ndarray:
     """Return (GALLERY + QUERIES, dim) float32, from the cache or computed anew."""
-    path = cache / f"{MODEL}-crops-{GALLERY + QUERIES}-{SEED}.npy"
+    path = cache / f"{MODEL}-{gallery}-{GALLERY + QUERIES}-{SEED}.npy"
     if not path.exists():
+        rows = load_embedder(MODEL).embed(crops(open_gallery(gallery), GALLERY + QUERIES))
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(path, load_embedder(MODEL).embed(crops(GALLERY + QUERIES)))
+        np.save(path, rows)
     return np.load(path, allow_pickle=False)
 
 
-def crops(count: int) -> Iterator[Image.Image]:
-    """Cut squares from photographs, from 48 pixels to half the short side; mirror every other."""
-    pictures = list(photographs())
+def crops(gallery: Gallery, count: int) -> Iterator[Image.Image]:
+    """Cut rectangles of 0.4 to 1 of the sides out of random images; mirror every other."""
+    records = [r for r in gallery.catalogue.images().values() if r.failure is None]
+    pictures = [images.read_image(gallery.path(record)) for record in records]
     rng = np.random.default_rng(SEED)
     for _ in range(count):
         picture = pictures[rng.integers(len(pictures))]
-        side = int(rng.integers(48, min(picture.size) // 2 + 1))
-        left, top = (int(rng.integers(0, length - side + 1)) for length in picture.size)
-        crop = picture.crop((left, top, left + side, top + side))
+        width, height = (max(int(side * rng.uniform(0.4, 1)), 1) for side in picture.size)
+        left = int(rng.integers(picture.width - width + 1))
+        top = int(rng.integers(picture.height - height + 1))
+        crop = picture.crop((left, top, left + width, top + height))
+        crop.thumbnail((260, 260))
         yield crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
-
-
-def photographs() -> Iterator[Image.Image]:
-    """Open the photographs that installed packages carry."""
-    for package, (folder, names) in PHOTOGRAPHS.items():
-        found = importlib.util.find_spec(package)
-        if found is None or found.origin is None:
-            raise SystemExit(f"This benchmark needs the pictures in the package {package}.")
-        for name in names:
-            with Image.open(Path(found.origin).parent / folder / name) as image:
-                yield image.convert("RGB")
 
 
 def prepare(

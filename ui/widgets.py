@@ -13,7 +13,9 @@ from ui import state
 def no_gallery() -> None:
     """Say what to do when there is no gallery at all."""
     if any(job.active for job in work.jobs()):
-        st.info("The first gallery is being made, see the sidebar; it appears here when it is done.")
+        st.info(
+            "The first gallery is being made, see the sidebar; it appears here when it is done."
+        )
         return
     st.info("There is no gallery yet: a gallery is a named set of images to search in.")
     left, right = st.columns(2)

@@ -42,7 +42,7 @@ class Index(Protocol):
     recall_at_10: float
 
     def search(
-        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest rows of each query, nearest first; equally near ones by row.
 
@@ -50,6 +50,9 @@ class Index(Protocol):
             queries: (q, dim) float32, unit rows.
             k: how many, at least 1.
             allowed: (n,) bool, the rows that may appear; None for all.
+            effort: how many times the usual number of rows an approximate index looks at. The
+                measured recall holds for queries like the gallery's own images; one unlike them
+                all has its neighbours scattered over the index, and wants more.
 
         Returns:
             Rows (q, k') int64 and their similarities (q, k') float32 in [-1, 1], descending, where

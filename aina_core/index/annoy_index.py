@@ -10,8 +10,8 @@ import numpy as np
 
 from aina_core.errors import InputError
 
-_TREES = 20
-_NODES_PER_CANDIDATE = 30  # looking at more is cheaper than re-ranking more
+_TREES = 40
+_NODES_PER_CANDIDATE = 25  # looking at more is cheaper than re-ranking more
 
 
 class AnnoyBackend:

@@ -1,7 +1,7 @@
 """What Annoy and hnswlib share: rows reduced to their principal axes, and an exact re-rank.
 
 A native index over full embeddings spends its time on memory: 1280 numbers a row. Here it holds
-the rows on their 192 first principal axes and only proposes candidates, and the full vectors
+the rows on their 96 first principal axes and only proposes candidates, and the full vectors
 decide among them. How many candidates that takes depends on the gallery, so it is measured when
 the index is built, and kept with it.
 """
@@ -23,20 +23,18 @@ Progress = Callable[[str, int, int], None]
 
 _FORMAT = 1
 _SEED = 0
-_AXES = 192
+_AXES = 96
 # An axis is scaled by its variance to this power. Random splits follow the few largest axes, which
-# part subjects rather than neighbours; damped, they find more. For lite0 queries on a subject that
-# the gallery lacks, the hard case, Annoy's index recall@10 at equal effort was .737 undamped, .775
-# with -1/8 and .750 with -1/4. Uncentred axes keep inner products best, and those are the
-# similarities; centring them first changed nothing.
-_DAMPING = -0.125
+# part subjects rather than neighbours; damped, they find more at equal effort. Uncentred axes keep
+# inner products best, and those are the similarities; centring them first changed nothing.
+_DAMPING = -0.2
 _LEAST_VARIANCE = 1e-6  # relative to the largest: damping must not raise rounding to a signal
 _FIT_ROWS = 20_000
 _BLOCK_ROWS = 4096
 _SAMPLE_ROWS = 200
 _TARGET = 0.99
 _K = 10
-_FIRST_CANDIDATES = 50
+_FIRST_CANDIDATES = 40
 _ROWS_PER_PROPOSAL = 5  # a proposal costs about as much time as comparing so many rows
 
 
@@ -109,13 +107,13 @@ class ReducedIndex:
         self.candidates = candidates
 
     def search(
-        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
         queries = exact.check_search(self._vectors, queries, k, allowed)
         count = len(self._vectors)
         eligible = count if allowed is None else int(np.count_nonzero(allowed))
         k = min(k, eligible)
-        wanted = self._wanted(k, eligible)
+        wanted = self._wanted(k, eligible) * effort
         if self._proposer is None or wanted * _ROWS_PER_PROPOSAL >= eligible:
             return exact.search(self._vectors, queries, k, allowed)
         rows = np.empty((len(queries), k), np.int64)
@@ -203,7 +201,7 @@ def principal_axes(vectors: np.ndarray) -> np.ndarray:
         vectors: (n, dim) float32.
 
     Returns:
-        (dim, a) float32, where a is 192, or dim if that is less.
+        (dim, a) float32, where a is 96, or dim if that is less.
     """
     count, dim = vectors.shape
     rows = _sample(count, _FIT_ROWS)
@@ -266,7 +264,7 @@ def _open_files(
 def _tune(
     kind: str, vectors: np.ndarray, axes: np.ndarray, proposer: Proposer | None, report: Progress
 ) -> ReducedIndex:
-    """Double the candidates until index recall@10 reaches the target.
+    """Raise the candidates by halves until index recall@10 reaches the target.
 
     That ends: with enough candidates the search is exact.
     """
@@ -282,7 +280,7 @@ def _tune(
         report("recall", 1, 1)
         if index.recall_at_10 >= _TARGET:
             return index
-        index.candidates *= 2
+        index.candidates += index.candidates // 2
 
 
 def _recall(
