@@ -23,6 +23,7 @@ if __name__ != "__main__":
 else:
     st.set_page_config(page_title="AINA", page_icon="ui/assets/icon.svg", layout="wide")
     st.logo("ui/assets/logo.svg", size="large")
+    st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
     page = st.navigation(
         {
             "Explore": [

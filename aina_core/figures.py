@@ -72,10 +72,10 @@ def similarity_histogram(
     if threshold is not None:
         figure.add_vline(threshold, line={"color": QUERY, "width": 2, "dash": "dash"})
     figure.update_layout(
-        height=180,
+        height=160,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         bargap=0,
-        legend={"orientation": "h", "y": 1.15, "x": 0},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top"},
         xaxis={"title": "similarity to the query", "range": [edges[0], 1.005]},
         yaxis={"title": "images", "rangemode": "tozero"},
         paper_bgcolor="rgba(0,0,0,0)",

@@ -103,7 +103,7 @@ def _amount(found: Result) -> float | None:
     """Draw the choice between the k nearest and all above a threshold; return the threshold."""
     now = state.current()
     left, right = st.columns([2, 3], vertical_alignment="bottom")
-    kinds = ["the k nearest", "all above a threshold"]
+    kinds = ["k nearest", "above a threshold"]
     # A threshold begins where the k nearest end.
     last = float(found.similarities[min(now.k, found.count) - 1])
     left.segmented_control(

@@ -19,6 +19,8 @@ from aina_core.models import FAST, ModelName
 
 __all__ = ["DEVICES", "RUNTIMES", "Embedder", "load_embedder", "preprocess"]
 
+#: At most this many items are taken and not yet given back, whatever the number of cores.
+MAX_IN_FLIGHT = 128
 Item = TypeVar("Item")
 Extra = TypeVar("Extra")
 #: A job of the pipeline: from an item to its pixels, or None to skip it, and whatever goes with it.
@@ -119,7 +121,8 @@ class Embedder:
         """
         remaining = itertools.takewhile(lambda _: not stop(), items)
         work = self._embed_one if self.runtime.batch == 1 else self._picture
-        window = 2 * cores() + 3 * (self.runtime.batch - 1)
+        batch = self.runtime.batch  # two of them are under way beside the window
+        window = min(2 * cores() + 3 * (batch - 1), MAX_IN_FLIGHT - 2 * batch)
         pool = ThreadPoolExecutor(cores(), "embed", initializer=_one_thread)
         try:
             results = _ordered(pool, remaining, lambda item: (item, *work(item, prepare)), window)

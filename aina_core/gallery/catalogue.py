@@ -28,7 +28,7 @@ PRAGMA user_version = {_FORMAT};
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One image, or one file that is not a usable image.
 
@@ -51,7 +51,7 @@ class ImageRecord:
     failure: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """What a person, or a folder's name, says of an image.
 

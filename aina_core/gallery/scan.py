@@ -17,7 +17,7 @@ _MAX_LABEL_BYTES = 200 << 20
 _MAX_COLUMNS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A file that calls itself a picture.
 
