@@ -43,6 +43,6 @@ else:
         }
     )
     state.follow_url()
+    state.publish()
     sidebar()
     page.run()
-    state.publish()

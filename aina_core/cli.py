@@ -8,33 +8,57 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
+import io
 import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from aina_core import __version__, models, work
 from aina_core.errors import AinaError, ImageError, InputError
 from aina_core.models import ModelName
 
+#: Faults of the machine that its user can mend: no permission, no space, a file for a folder.
+_MENDABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EISDIR),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a file's name need not be valid UTF-8; what replaces its bytes is an escape in JSON too
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     reporter = work.Reporter.of_this_process() or _Terminal()
     try:
         message = options.run(options, reporter)
         status = 0
     except AinaError as error:
-        status, message = 2, str(error)
+        status, message = 2, " ".join(str(error).splitlines())
+        print(f"aina: {message}", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            reporter.end(1, f"AINA failed: {error}")
+            raise
+        status, message = 2, f"{error.filename or 'Writing'}: {error.strerror}; mend that first."
         print(f"aina: {message}", file=sys.stderr)
     except BaseException as error:
         reporter.end(1, f"AINA failed: {type(error).__name__}: {error}")
         raise
     reporter.end(status, message or "")
     return status
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong with the options, and how to learn more."""
+        line = " ".join(message.splitlines())
+        self.exit(2, f"aina: {line}; see: {self.prog} --help\n")
 
 
 class _Terminal:
@@ -81,7 +105,7 @@ Reporter = work.Reporter | _Terminal
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m aina_core", description="AINA: explore what similar means to a network."
     )
     parser.add_argument("--version", action="version", version=f"AINA {__version__}")
@@ -209,7 +233,9 @@ def _search(options: argparse.Namespace, reporter: Reporter) -> str:
         try:
             vector = embed_query(embedder(), images.read_bytes(options.image), options.crop)
         except ImageError as error:
-            raise InputError(f"The image {options.image.name} cannot be used: {error}.") from None
+            raise InputError(
+                f"The image {options.image.name} cannot be used: {str(error).rstrip('.')}."
+            ) from None
     if options.crop:
         query["crop"] = list(options.crop)
     result = searcher.search(vector, exclude=options.image_id, exact=options.exact)
@@ -354,9 +380,10 @@ def _add_demo(commands: Any) -> None:
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core import demo
-    from aina_core.gallery import create, galleries
+    from aina_core.gallery import create, galleries, open_gallery
 
-    if options.first and galleries():
+    # a demo without a model is one that was broken off
+    if options.first and any(name != "demo" or open_gallery(name).models() for name in galleries()):
         return "there are galleries already"
     from aina_core.indexing import index
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from aina_core import images
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.errors import ImageError
+from aina_core.errors import GalleryBusyError, ImageError
 from aina_core.gallery import Gallery, UpdateReport, create, read_labels, update
 from aina_core.index import open_index
 from aina_core.models import EXACT, FAST, ModelName
@@ -60,7 +60,10 @@ def index(
     if embedder.mode == FAST and not stop() and "agreement" not in vectors.manifest:
         progress("comparing with exact mode", 0, 0)
         exact = load_embedder(chosen.base, mode=EXACT, device=device, runtime=runtime)
-        store.add_record(agreement=agreement(gallery, embedder.model, exact))
+        measured = agreement(gallery, embedder.model, exact)
+        with contextlib.suppress(GalleryBusyError), gallery.lock():
+            if store.open().checksum == vectors.checksum:  # nobody has changed them meanwhile
+                store.add_record(agreement=measured)
     return report
 
 

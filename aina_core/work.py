@@ -123,7 +123,7 @@ def jobs() -> list[Job]:
     """Return the jobs that are known, the newest first."""
     found = []
     for folder in sorted(_folder().glob("*-*"), reverse=True):
-        with contextlib.suppress(DamagedError, KeyError, TypeError, ValueError):
+        with contextlib.suppress(DamagedError, KeyError, TypeError, ValueError, OverflowError):
             found.append(_read(folder))
     return found
 
@@ -196,7 +196,8 @@ def _alive(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # shared: two who look at once must not take each other for the worker
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
     except OSError:
         return True
@@ -229,6 +230,8 @@ class Reporter:
 
     def _stop_now(self, *_: object) -> None:
         self._stopping = True
+        with contextlib.suppress(OSError):  # so that it is not taken for done
+            self.folder.joinpath("stop").touch()
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Take a report; write it unless one was written just now."""

@@ -112,6 +112,12 @@ def test_any_shape(embedder, size):
     assert np.isfinite(row).all() and abs(np.linalg.norm(row) - 1) < 1e-5
 
 
+def test_the_first_inference_is_over_before_threads_begin(tiny):
+    """OpenVINO's binding hangs for good when two threads infer for the first time at once."""
+    runtime = load_embedder(tiny, device="cpu", runtime="openvino").runtime
+    assert hasattr(runtime._threads, "request")
+
+
 # ── preprocessing ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -242,7 +242,14 @@ def test_only_bad_files(home, tmp_path, embedder):
     assert searcher.search(np.eye(1, 24, dtype=np.float32)[0]).nearest(5) == []
 
 
-ODD = ["a b.png", "ümläut-漢.png", "it's \"quoted\".png", "<b>bold<b>.png", "new\nline.png", "%41.png"]
+ODD = [
+    "a b.png",
+    "ümläut-漢.png",
+    'it\'s "quoted".png',
+    "<b>bold<b>.png",
+    "new\nline.png",
+    "%41.png",
+]
 
 
 def test_odd_names(home, tmp_path, embedder, pictures):
@@ -852,7 +859,9 @@ def test_labels(delimiter, mark, end, tmp_path):
 
 
 def test_labels_with_quotes_newlines_and_gaps(tmp_path):
-    text = 'id,label,note\n"a,b.jpg","two\nlines","say ""hi"""\n\nshort.jpg\n,x,y\nlong.jpg,l,n,more\n'
+    text = (
+        'id,label,note\n"a,b.jpg","two\nlines","say ""hi"""\n\nshort.jpg\n,x,y\nlong.jpg,l,n,more\n'
+    )
     assert labels(tmp_path, text) == {
         "a,b.jpg": Annotation("two\nlines", "", {"note": 'say "hi"'}),
         "short.jpg": Annotation("", "", {"note": ""}),

@@ -120,7 +120,7 @@ def details(gallery: Gallery) -> None:
     """Show one gallery: its models, what failed, and what can be done with it."""
     if gallery.models():
         frame = pd.DataFrame([_model_row(gallery, model) for model in gallery.models()])
-        st.dataframe(frame.dropna(axis="columns", how="all"), hide_index=True)
+        st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True)
     failures = gallery.catalogue.failures()
     if failures:
         with st.expander(f"{len(failures):,} files are not usable"):
@@ -182,7 +182,7 @@ def _model_row(gallery: Gallery, model: str) -> dict[str, object]:
         "computed on": " + ".join(manifest.get("computed_on", [])),
         "precision": manifest["fingerprint"]["precision"],
         "images/s": manifest.get("images_per_second"),
-        "lowest cosine to exact": agreement.get("lowest_cosine"),
-        "top-10 as exact": agreement.get("top10_overlap"),
+        "lowest cosine to exact": str(agreement.get("lowest_cosine", "")),
+        "top-10 as exact": str(agreement.get("top10_overlap", "")),
         "made": manifest["created"][:16].replace("T", " "),
     }

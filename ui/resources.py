@@ -49,7 +49,7 @@ def result(state: State) -> Result:
     )
 
 
-@st.cache_resource(show_spinner="Searching …", max_entries=64)
+@st.cache_resource(show_spinner="Searching …", max_entries=16)
 def _result(
     gallery: str,
     model: str,

@@ -77,17 +77,17 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
     """Read a state from query parameters, and a sentence for each that cannot be followed."""
     first = {name: values[-1] for name, values in params.items() if values}
     problems = []
-    state = State(gallery=first.get("gallery", ""))
     known = galleries()
-    if state.gallery not in known:
-        if state.gallery:
-            problems.append(f"The link names a gallery that is not here: {state.gallery!r}.")
-        return State(gallery=known[0] if known else ""), problems
     try:
         model = str(ModelName.parse(first.get("model", models.DEFAULT)))
     except AinaError as error:
         problems.append(str(error))
         model = models.DEFAULT
+    gallery = first.get("gallery", "")
+    if gallery not in known:
+        if gallery:
+            problems.append(f"The link names a gallery that is not here: {gallery!r}.")
+        return State(gallery=known[0] if known else "", model=model), problems
     columns: dict[str, tuple[str, ...]] = {}
     for pair in params.get("where", ()):
         name, _, value = pair.partition("=")
@@ -104,7 +104,7 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
     upload = first.get("upload")
     return (
         State(
-            gallery=state.gallery,
+            gallery=gallery,
             model=model,
             image=None if upload else first.get("image"),
             upload=upload,

@@ -140,6 +140,9 @@ class OpenVinoRuntime:
         }
         self._network = core.compile_model(str(folder / "model.xml"), "CPU", settings)
         self._threads = threading.local()
+        # The binding sets itself up at the first inference, and hangs when two threads begin at once
+        with _first_inference:
+            self.launch(np.zeros((1, spec.recipe.crop, spec.recipe.crop, 3), np.uint8))
 
     def launch(self, pictures: np.ndarray) -> Callable[[], np.ndarray]:
         request = getattr(self._threads, "request", None)
@@ -150,6 +153,7 @@ class OpenVinoRuntime:
         return lambda: result
 
 
+_first_inference = threading.Lock()
 _OPENVINO_NAMES = {"bf16": "BF16", "f16": "FP16"}
 _CONVERSION = 1  # raise it when the conversion changes
 
@@ -232,6 +236,7 @@ class TorchRuntime:
         import torch
 
         if self.precision == "f32":
-            return torch.backends.cudnn.flags(allow_tf32=False)
+            # fp32 means fp32, and a resumed run the same bytes
+            return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         kind = {"bf16": torch.bfloat16, "f16": torch.float16}[self.precision]
         return torch.autocast(self.device, kind)

@@ -52,11 +52,13 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"\w[\w .-]{0,62}\w|\w")
+_MAX_NAME_BYTES = 200  # a file system's 255, less what is put before it
+_OWN_NAMES = re.compile(r"images|models|lock|catalogue\..*|\.gallery\.json\..*")
 
 
 def valid_name(name: str) -> str:
     """Return a gallery's name, or raise an `InputError` that says what a name may be."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
         raise InputError(
             f"{name!r} cannot name a gallery: use 1 to 64 letters, digits, spaces, dots, "
             "hyphens or underscores, beginning and ending with a letter, digit or underscore."
@@ -92,33 +94,71 @@ def create(name: str, root: Path | None) -> Gallery:
         root: the folder of its images; None for a gallery that keeps its images itself.
 
     Raises:
-        InputError: the name cannot be used, or the folder is or holds AINA's own.
+        InputError: the name cannot be used, or the folder is, holds or lies in AINA's own.
         GalleryError: the folder is missing, or the gallery belongs to another folder.
     """
     folder = paths.home() / valid_name(name)
     own = folder / "images"
-    chosen = own if root is None else root.expanduser().resolve()
-    if root is not None:
-        if not chosen.is_dir():
-            raise GalleryError(f"The folder {root} is missing; give a folder that exists.")
-        if chosen != own and (chosen == paths.home() or chosen in paths.home().parents):
-            raise InputError(f"{chosen} holds AINA's own galleries; give a folder of images.")
-    if (folder / "gallery.json").exists():
-        gallery = Gallery(folder)
-        if gallery.root != chosen:
-            raise GalleryError(
-                f"The gallery {name} belongs to the folder {gallery.root}, not to {chosen}; "
-                "give that folder, or choose another name."
-            )
-        return gallery
+    chosen = own if root is None else _given_folder(root)
+    if chosen != own and (
+        chosen.is_relative_to(paths.home()) or paths.home().is_relative_to(chosen)
+    ):
+        raise InputError(
+            f"{chosen} holds AINA's own galleries, or lies in one; give another folder of images."
+        )
+    if not (folder / "gallery.json").exists():
+        _make(folder, None if chosen == own else chosen)
+    gallery = Gallery(folder)
+    if gallery.root != chosen:
+        raise GalleryError(
+            f"The gallery {name} belongs to the folder {gallery.root}, not to {chosen}; "
+            "give that folder, or choose another name."
+        )
+    return gallery
+
+
+def _given_folder(root: Path) -> Path:
+    """Return the folder that a person has given, links resolved.
+
+    Raises:
+        GalleryError: it is missing.
+        InputError: its path cannot be written down.
+    """
+    try:
+        folder = root.expanduser().resolve()
+        exists = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, nobody's home
+        exists = False
+    if not exists:
+        raise GalleryError(f"The folder {root} is missing; give a folder that exists.")
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"The path {str(folder)!r} is not valid UTF-8; rename it.") from None
+    return folder
+
+
+def _make(folder: Path, root: Path | None) -> None:
+    """Make a gallery's records, unless another process does so at the same moment.
+
+    Raises:
+        InputError: the folder holds what is not AINA's.
+    """
+    if folder.exists() and not all(_OWN_NAMES.fullmatch(path.name) for path in folder.iterdir()):
+        raise InputError(
+            f"{folder} exists already and is not a gallery of AINA's; choose another name."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    if root is None:
-        own.mkdir(exist_ok=True)
-    Catalogue(folder / "catalogue.sqlite").create()
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    recorded = None if chosen == own else str(chosen)
-    paths.write_json(folder / "gallery.json", {"folder": recorded, "created": created})
-    return Gallery(folder)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "gallery.json").exists():
+            return
+        if root is None:
+            (folder / "images").mkdir(exist_ok=True)
+        Catalogue(folder / "catalogue.sqlite").create()
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        recorded = None if root is None else str(root)
+        paths.write_json(folder / "gallery.json", {"folder": recorded, "created": created})
 
 
 class Gallery:
@@ -267,4 +307,9 @@ class Gallery:
 
     def size_on_disk(self) -> int:
         """Return the bytes that the gallery takes on the disk, uploaded images included."""
-        return sum(path.lstat().st_size for path in self.folder.rglob("*") if path.is_file())
+        total = 0
+        for folder, _, files in os.walk(self.folder):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):  # a writer's temporary file
+                    total += Path(folder, name).lstat().st_size
+        return total

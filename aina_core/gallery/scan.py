@@ -47,7 +47,11 @@ def scan(folder: Path) -> tuple[list[Found], list[str]]:
     Raises:
         GalleryError: the folder is missing or cannot be read.
     """
-    if not folder.is_dir():
+    try:
+        exists = folder.is_dir()
+    except OSError:  # too long a name, or a folder above it that cannot be read
+        exists = False
+    if not exists:
         raise GalleryError(f"The folder {folder} is missing; give a folder that exists.")
     unreadable: list[str] = []
 
@@ -112,7 +116,10 @@ def _annotations(text: str, name: str) -> Iterator[tuple[str, Annotation]]:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = enumerate(reader.fieldnames or (), start=1)
+    try:
+        names = enumerate(reader.fieldnames or (), start=1)
+    except csv.Error as error:
+        raise InputError(f"The labels file {name} is damaged: {error}.") from None
     columns = [column.strip() or f"column {number}" for number, column in names]
     if "id" not in columns or "label" not in columns or len(columns) > _MAX_COLUMNS:
         raise InputError(

@@ -80,8 +80,8 @@ class VectorStore:
         if not path.exists():
             return None
         manifest = paths.read_json(path)
-        if manifest.get("format") != _FORMAT or not isinstance(manifest.get("files"), dict):
-            raise DamagedError(f"{path.name} has an unknown format.")
+        if not _is_complete(manifest):
+            raise DamagedError(f"{path.name} is damaged, or has an unknown format.")
         return manifest
 
     def open(self) -> Vectors:
@@ -95,8 +95,11 @@ class VectorStore:
             if manifest is None:
                 raise DamagedError("No vectors are stored yet.")
             problem = next(self._problems(manifest), None)
-            if problem is None:
-                return self._load(manifest)
+            try:
+                if problem is None:
+                    return self._load(manifest)
+            except (DamagedError, OSError) as error:
+                problem = str(error)
             if manifest == self.manifest():
                 break
         raise DamagedError(problem or "The vectors cannot be read.")
@@ -105,9 +108,15 @@ class VectorStore:
         """Return what does not match the manifest, a sentence each."""
         try:
             manifest = self.manifest()
+            if manifest is None:
+                return []
+            found = list(self._problems(manifest))
+            if not found or manifest != self.manifest():  # a writer has switched meanwhile
+                self.open()
+                return []
+            return found
         except DamagedError as error:
             return [str(error)]
-        return [] if manifest is None else list(self._problems(manifest))
 
     def _problems(self, manifest: Mapping[str, Any]) -> Iterator[str]:
         for name, recorded in manifest["files"].items():
@@ -182,11 +191,7 @@ class VectorStore:
             old = zip(previous.ids, previous.checksums, strict=True)
             places = {key: (1, row) for row, key in enumerate(old)}
         places |= {key: (0, row) for row, key in enumerate(journal.keys)}
-        vectors, table, baseline = names = (
-            f"vectors-{generation}.npy",
-            f"rows-{generation}.json",
-            f"baseline-{generation}.npy",
-        )
+        vectors, table, baseline = names = _names(generation)
         with paths.replacing(self.folder / vectors) as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), dim)}
             np.lib.format.write_array_header_1_0(file, header)
@@ -320,6 +325,25 @@ def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
         part = slice(start, start + _BLOCK_ROWS)
         similarities[part] = np.einsum("ij,ij->i", rows[first[part]], rows[second[part]])
     return np.sort(similarities)
+
+
+def _names(generation: int) -> tuple[str, str, str]:
+    """The files of a generation: vectors, rows, baseline."""
+    return f"vectors-{generation}.npy", f"rows-{generation}.json", f"baseline-{generation}.npy"
+
+
+def _is_complete(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest says all that its readers rely on."""
+    kinds = {"generation": int, "count": int, "dim": int, "fingerprint": dict, "computed_on": list}
+    if manifest.get("format") != _FORMAT or not isinstance(manifest.get("files"), dict):
+        return False
+    if not all(isinstance(manifest.get(name), kind) for name, kind in kinds.items()):
+        return False
+    described = all(
+        isinstance(file, dict) and {"size", "sha256"} <= file.keys()
+        for file in manifest["files"].values()
+    )
+    return described and set(manifest["files"]) == set(_names(manifest["generation"]))
 
 
 def _map(path: Path, count: int) -> np.ndarray:
