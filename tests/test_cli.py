@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, start_tiny
 from PIL import Image
 
 from aina_core import models
 from aina_core.cli import main
 from aina_core.gallery import open_gallery
 from aina_core.images import read_image
-from conftest import ROOT, start_tiny
 
 INDEX_KEYS = {
     "gallery",

@@ -189,7 +189,8 @@ def test_only_a_bounded_number_is_under_way(either, pictures, monkeypatch, proce
 
     def items():
         nonlocal taken
-        for taken in itertools.count(1):
+        while True:
+            taken += 1
             yield taken
 
     run = either.run(items(), lambda n: (pixels, n))

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -9,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import start_tiny, wait_until
 
 from aina_core import work
 from aina_core.errors import InputError
 from aina_core.gallery import open_gallery
-from conftest import start_tiny, wait_until
 
 
 def job(job_id: str) -> work.Job:
@@ -69,7 +70,7 @@ def test_a_job_runs_shows_progress_and_ends(home, folder, tiny_jobs):
     assert seen[0].state == "running" and seen[0].title == "Index mine"
     during = [found for found in seen if found.active and found.phase == "embedding"]
     assert any(0 < found.done < 160 and found.total == 160 for found in during)
-    assert all(a.done <= b.done for a, b in zip(during, during[1:], strict=False))
+    assert all(a.done <= b.done for a, b in itertools.pairwise(during))
     assert any(found.rate > 0 and found.seconds_left is not None for found in during)
     last = seen[-1]
     assert last.state == "done" and last.message.startswith("mine under tiny: 160 added")

@@ -140,7 +140,7 @@ class OpenVinoRuntime:
         }
         self._network = core.compile_model(str(folder / "model.xml"), "CPU", settings)
         self._threads = threading.local()
-        # The binding sets itself up at the first inference, and hangs when two threads begin at once
+        # its binding hangs for good when two threads infer for the first time at once
         with _first_inference:
             self.launch(np.zeros((1, spec.recipe.crop, spec.recipe.crop, 3), np.uint8))
 
