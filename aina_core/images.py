@@ -150,27 +150,29 @@ def read_image(source: Path | str | bytes) -> Image.Image:
     return Image.fromarray(decode(data).pixels)
 
 
-def crop(image: Image.Image, box: tuple[int, int, int, int] | None) -> Image.Image:
-    """Cut a box out of an image; None leaves it whole.
+def crop_pixels(pixels: np.ndarray, box: tuple[int, int, int, int] | None) -> np.ndarray:
+    """Cut a box out of a picture; None leaves it whole.
 
     Args:
-        image: any Pillow image.
-        box: (x, y, width, height) in pixels of the upright image.
+        pixels: uint8 (height, width, 3).
+        box: (x, y, width, height) in pixels of the upright image; what lies outside is cut off.
+
+    Returns:
+        uint8 (height, width, 3), a view.
 
     Raises:
         ImageError: no pixel of the box lies in the image.
     """
     if box is None:
-        return image
+        return pixels
     x, y, width, height = box
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + width, image.width), min(y + height, image.height)
-    if right <= left or bottom <= top:
+    part = pixels[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+    if part.size == 0:
         raise ImageError(
-            f"The crop {x},{y},{width},{height} lies outside the image of {image.width} × "
-            f"{image.height} pixels; give x,y,width,height in pixels of the upright image."
+            f"The crop {x},{y},{width},{height} lies outside the image of {pixels.shape[1]} × "
+            f"{pixels.shape[0]} pixels; give x,y,width,height in pixels of the upright image."
         )
-    return image.crop((left, top, right, bottom))
+    return part
 
 
 def thumbnail(pixels: np.ndarray, side: int = THUMBNAIL_SIDE) -> bytes:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import InputError
 from aina_core.gallery import Annotation, Gallery, folder_label
-from aina_core.index import Index, open_index
+from aina_core.index import Index, open_index, similarities
 from aina_core.work import Progress
 
 #: A column with more different values than this is no filter.
@@ -40,11 +39,8 @@ def embed_query(
     Raises:
         ImageError: the bytes are no usable picture, or the crop lies outside.
     """
-    if crop is None:
-        pixels = images.decode(data, at_least=embedder.reduced_side).pixels
-    else:
-        whole = Image.fromarray(images.decode(data).pixels)
-        pixels = np.asarray(images.crop(whole, crop))
+    side = embedder.reduced_side if crop is None else None
+    pixels = images.crop_pixels(images.decode(data, at_least=side).pixels, crop)
     return embedder.embed([pixels])[0]
 
 
@@ -217,7 +213,8 @@ class Searcher:
 
     def similarities(self, vector: np.ndarray) -> np.ndarray:
         """Return the cosine of a query, float32 (dim,), to every row: float32 (n,)."""
-        return np.asarray(self._vectors.matrix) @ vector
+        matrix = np.asarray(self._vectors.matrix)
+        return similarities(matrix, np.arange(len(matrix)), vector)
 
     def neighbour(self, row: int, similarity: float) -> Neighbour:
         """Return what is known of the hit in a row."""
@@ -249,18 +246,16 @@ class Result:
         """Return the k nearest by the index, in descending similarity, ties by image id."""
         if self.count == 0 or k < 1:
             return []
-        rows, similarities = self.index.search(
-            self._vector[None], k, allowed=self._allowed, effort=_EFFORT
-        )
-        pairs = zip(rows[0], similarities[0], strict=True)
+        rows, near = self.index.search(self._vector[None], k, allowed=self._allowed, effort=_EFFORT)
+        pairs = zip(rows[0], near[0], strict=True)
         return [self._searcher.neighbour(int(row), float(value)) for row, value in pairs]
 
     @functools.cached_property
     def _ranked(self) -> tuple[np.ndarray, np.ndarray]:
         rows = np.flatnonzero(self._allowed)
-        similarities = self._searcher.similarities(self._vector)[rows]
-        order = np.argsort(-similarities, kind="stable")
-        return rows[order], similarities[order]
+        near = self._searcher.similarities(self._vector)[rows]
+        order = np.argsort(-near, kind="stable")
+        return rows[order], near[order]
 
     @property
     def similarities(self) -> np.ndarray:
@@ -274,10 +269,10 @@ class Result:
     def above(self, threshold: float, start: int = 0, stop: int | None = None) -> list[Neighbour]:
         """Return the images at a similarity or nearer, in descending order, from start to stop."""
         end = min(self.count_above(threshold), self.count if stop is None else stop)
-        rows, similarities = self._ranked
+        rows, near = self._ranked
         return [
             self._searcher.neighbour(int(row), float(value))
-            for row, value in zip(rows[start:end], similarities[start:end], strict=True)
+            for row, value in zip(rows[start:end], near[start:end], strict=True)
         ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from aina_core.embedding import load_embedder
 from aina_core.errors import AinaError, DamagedError
 from aina_core.gallery import Gallery, update
@@ -35,8 +37,24 @@ def _index_problems(gallery: Gallery, model: str) -> list[str]:
     return [problem for problem in checked if problem]
 
 
+def _make_catalogue_again(gallery: Gallery) -> None:
+    """Put an empty catalogue in a damaged one's place, with the labels that can be read."""
+    with gallery.lock():
+        labels = {}
+        with contextlib.suppress(DamagedError):
+            labels = gallery.catalogue.annotations()
+        for path in gallery.folder.glob("catalogue.sqlite*"):
+            path.unlink()
+        catalogue = Catalogue(gallery.folder / "catalogue.sqlite")
+        catalogue.create()
+        catalogue.annotate(labels)
+
+
 def repair(gallery: Gallery, *, progress: Progress = silent, stop: Stop = never) -> list[str]:
     """Make again what is damaged: indexes from vectors, vectors and catalogue from the files.
+
+    Labels of a damaged catalogue are kept where they can still be read; else the labels file has to
+    be given again.
 
     Returns:
         The problems that remain, a sentence each.
@@ -45,10 +63,7 @@ def repair(gallery: Gallery, *, progress: Progress = silent, stop: Stop = never)
         GalleryBusyError: another process is writing to the gallery.
     """
     if gallery.catalogue.problem():
-        with gallery.lock():
-            for path in gallery.folder.glob("catalogue.sqlite*"):
-                path.unlink()
-            Catalogue(gallery.folder / "catalogue.sqlite").create()
+        _make_catalogue_again(gallery)
     remaining = []
     for model in gallery.models():
         try:

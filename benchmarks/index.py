@@ -4,10 +4,10 @@
     python -m benchmarks.index [--gallery stamps] [--cache FOLDER]
 
 Indexes 20,000 embeddings of crops of a gallery's images (efficientnet-lite0) and asks for the ten
-nearest of 1,000 further crops. Plain Annoy and plain hnswlib hold the full embeddings, and are given more
-effort until their index recall@10 on those queries is at least .99; AINA's own indexes choose
-theirs when they are built, from the gallery alone. All searches run on one thread, in turns, and
-the median of the rounds counts. Needs annoy, faiss-cpu, hnswlib and threadpoolctl.
+nearest of 1,000 further crops. Plain Annoy and plain hnswlib hold the full embeddings, and are
+given more effort until their index recall@10 on those queries is at least .99; AINA's own indexes
+choose theirs when they are built, from the gallery alone. All searches run on one thread, in turns,
+and the median of the rounds counts. Needs annoy, faiss-cpu, hnswlib and threadpoolctl.
 """
 
 from __future__ import annotations

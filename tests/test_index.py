@@ -210,7 +210,9 @@ def test_more_effort_finds_more_for_queries_unlike_the_gallery(stored_kind, vect
     shares = []
     for effort in (1, 4):
         rows = index.search(strange, 10, effort=effort)[0]
-        shares.append(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows, truth)]))
+        shares.append(
+            np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows, truth, strict=True)])
+        )
     assert shares[1] >= shares[0]
     assert shares[1] > 0.9
 

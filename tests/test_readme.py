@@ -20,8 +20,7 @@ def test_the_python_example_runs(demo_gallery, capsys):
 
 
 def test_every_command_is_in_the_readme():
-    parser = cli._parser()
-    commands = parser._subparsers._group_actions[0].choices
+    commands = cli.parser()._subparsers._group_actions[0].choices
     for name in commands:
         assert f"python -m aina_core {name}" in README, name
 

@@ -126,7 +126,7 @@ def test_a_job_that_cannot_do_its_work_says_why(home, tmp_path):
 
 def test_a_job_that_nobody_understands_has_failed_at_once(home):
     job_id = work.start("Nonsense", ["index", "--nonsense"])
-    assert ended(job_id).state == "died"
+    assert ended(job_id).state == "failed"
 
 
 def test_unknown_jobs(home):

@@ -67,8 +67,16 @@ def valid_name(name: str) -> str:
 
 
 def galleries() -> list[str]:
-    """Return the names of the galleries there are, `demo` first, then by the alphabet."""
-    found = [path.parent.name for path in paths.home().glob("*/gallery.json")]
+    """Return the names of the galleries there are, `demo` first, then by the alphabet.
+
+    One whose own record is damaged is left out: nothing can be done with it but `open_gallery`,
+    which says so.
+    """
+    found = []
+    for path in paths.home().glob("*/gallery.json"):
+        with contextlib.suppress(DamagedError):
+            paths.read_json(path)
+            found.append(path.parent.name)
     visible = [name for name in found if _NAME.fullmatch(name)]
     return sorted(visible, key=lambda name: (name != "demo", name.casefold()))
 
@@ -292,7 +300,8 @@ class Gallery:
         with self.lock():
             aside = self.folder.with_name(f".deleted-{os.getpid()}-{self.name}")
             self.folder.rename(aside)
-        shutil.rmtree(aside)
+        for left in aside.parent.glob(".deleted-*"):  # another's too, that was broken off
+            shutil.rmtree(left, ignore_errors=True)
 
     def delete_model(self, model: str) -> None:
         """Delete one model's vectors.

@@ -14,8 +14,9 @@ from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError
 from aina_core.gallery.catalogue import Annotation, ImageRecord
+from aina_core.gallery.journal import Journal
 from aina_core.gallery.scan import Found, scan
-from aina_core.gallery.vectors import Journal, Vectors, merged
+from aina_core.gallery.vectors import Vectors, merged
 from aina_core.work import Progress, Stop, never, silent
 
 if TYPE_CHECKING:

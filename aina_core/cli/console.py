@@ -1,0 +1,83 @@
+"""What all commands share: options, progress on stderr, one document on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from typing import Any, NoReturn
+
+from aina_core import models, work
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong with the options, and how to learn more."""
+        line = " ".join(message.splitlines())
+        self.exit(2, f"aina: {line}; see: {self.prog} --help\n")
+
+
+class Terminal:
+    """Progress bars on stderr; Ctrl-C asks the work to end, a second one ends it."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._phase = ""
+        self._stopping = False
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
+        print("\nstopping; once more to break off", file=sys.stderr)
+
+    def stop(self) -> bool:
+        return self._stopping
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if phase != self._phase:
+            self.end(0, "")
+            self._phase = phase
+            if not total:
+                print(f"{phase} …", file=sys.stderr)
+        if total:
+            if self._bar is None:
+                pause = 0.2 if sys.stderr.isatty() else 10.0
+                self._bar = tqdm(
+                    total=total, desc=phase, unit="", file=sys.stderr, mininterval=pause
+                )
+            self._bar.update(done - self._bar.n)
+
+    def end(self, status: int, message: str) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+#: Who hears of the progress: the app, for a job, or a terminal.
+Reporter = work.Reporter | Terminal
+
+
+def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default=models.DEFAULT, help=f"default: {models.DEFAULT}")
+    parser.add_argument("--mode", help="exact (default) or fast")
+    parser.add_argument("--device", help="cpu or cuda; by default what is there")
+    parser.add_argument("--runtime", help="openvino or torch; by default what suits the device")
+
+
+def show(options: argparse.Namespace, document: Any, text: str) -> None:
+    if options.json:
+        print(json.dumps(document, ensure_ascii=False, indent=1))
+    else:
+        print(text)
