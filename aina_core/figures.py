@@ -39,7 +39,7 @@ def similarity_histogram(
     low = float(np.quantile(values, 0.001)) if len(values) else 0.0
     edges = np.linspace(min(low, 0.9), 1.0, _BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
-    counts = np.histogram(similarities, edges)[0]
+    counts = _histogram(similarities, edges)
     figure = go.Figure()
     figure.add_bar(
         x=middles,
@@ -50,7 +50,7 @@ def similarity_histogram(
         hovertemplate="%{y} images at %{x:.2f}<extra></extra>",
     )
     if len(baseline):
-        expected = np.histogram(baseline, edges)[0] * (len(similarities) / len(baseline))
+        expected = _histogram(baseline, edges) * (len(similarities) / len(baseline))
         figure.add_scatter(
             x=middles,
             y=expected,
@@ -60,6 +60,7 @@ def similarity_histogram(
             hoverinfo="skip",
         )
     marked = hits[:_MARKED_HITS]
+    left = min([edges[0], *marked.tolist(), *([] if threshold is None else [threshold])])
     height = float(max(counts.max(initial=1), 1))
     figure.add_scatter(
         x=marked,
@@ -76,9 +77,14 @@ def similarity_histogram(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         bargap=0,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top"},
-        xaxis={"title": "similarity to the query", "range": [edges[0], 1.005]},
+        xaxis={"title": "similarity to the query", "range": [float(left), 1.005]},
         yaxis={"title": "images", "rangemode": "tozero"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )
     return figure
+
+
+def _histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Count values between edges; what lies outside counts in the first or the last bin."""
+    return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]

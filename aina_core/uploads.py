@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
+import os
 import re
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from aina_core import images, paths
 from aina_core.errors import ImageError, InputError
-from aina_core.gallery import Gallery, create, galleries
+from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
 
 #: A picture to search by may have this many bytes.
 MAX_QUERY_BYTES = 50 << 20
@@ -30,6 +33,22 @@ MAX_RATIO = 100
 _RATIO_FREE_BYTES = 10 << 20
 _KEPT_QUERIES = 500
 _CHUNK = 1 << 20
+# A file system's 255, less what may be put before or behind; a letter has up to 4 bytes.
+_MAX_NAME_BYTES = 240
+_MAX_NAME_LETTERS = 50
+_DRIVE = re.compile("[A-Za-z]:")
+# What Python's zipfile raises on damaged, encrypted or unknown data.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 # ── queries ──────────────────────────────────────────────────────────────────────────────────────
@@ -51,15 +70,22 @@ def keep_query(data: bytes) -> str:
     images.decode(data)
     name = hashlib.sha256(data).hexdigest()
     path = _queries() / name
-    if path.exists():
-        path.touch()
-    else:
+    try:
+        os.utime(path)
+    except FileNotFoundError:
         with paths.replacing(path) as file:
             file.write(data)
-    kept = sorted(_queries().glob("[0-9a-f]*"), key=lambda old: old.stat().st_mtime, reverse=True)
+    kept = sorted(_queries().glob("[0-9a-f]*"), key=_age)
     for old in kept[_KEPT_QUERIES:]:
         old.unlink(missing_ok=True)
     return name
+
+
+def _age(path: Path) -> int:
+    try:
+        return -path.stat().st_mtime_ns
+    except FileNotFoundError:  # another session has just removed it
+        return 0
 
 
 def query(name: str) -> bytes:
@@ -99,7 +125,10 @@ def gallery_from_files(name: str, files: Iterable[tuple[str, bytes]]) -> Gallery
         for number, (file_name, data) in enumerate(files, start=1):
             total += len(data)
             _check_amount(number, total)
-            (folder / _plain_name(file_name, number)).write_bytes(data)
+            path = folder / _plain_name(file_name, number)
+            while path.exists():  # another file of the same name
+                path = path.with_stem(f"{path.stem} ({number})")
+            path.write_bytes(data)
     return create(name, None)
 
 
@@ -118,35 +147,44 @@ def gallery_from_zip(name: str, archive: IO[bytes]) -> Gallery:
             compression ratio or paths.
     """
     try:
-        with zipfile.ZipFile(archive) as opened, _receiving(name) as folder:
-            for entry, target in _checked(opened):
-                path = folder / target
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(entry) as source, path.open("wb") as output:
-                    _copy(source, output, entry)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise InputError(f"The ZIP cannot be read: {error}.") from None
-    except zipfile.zlib.error as error:  # type: ignore[attr-defined]
-        raise InputError(f"The ZIP is damaged: {error}.") from None
+        with zipfile.ZipFile(archive) as opened:
+            chosen = _checked(opened, archive.seek(0, os.SEEK_END))
+            with _receiving(name) as folder:
+                _unpack(opened, chosen, folder)
+    except (*_DAMAGED, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"The ZIP cannot be read: {str(reason).rstrip('.')}.") from None
     return create(name, None)
 
 
-def _checked(archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
-    """Return the pictures of an archive with their places, if all of it is safe."""
+def _unpack(
+    archive: zipfile.ZipFile, chosen: list[tuple[zipfile.ZipInfo, PurePosixPath]], folder: Path
+) -> None:
+    for entry, target in chosen:
+        path = folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(entry) as source, path.open("wb") as output:
+            _copy(source, output, entry)
+
+
+def _checked(archive: zipfile.ZipFile, length: int) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    """Return the pictures of an archive of `length` bytes with their places, if all is safe."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     size = sum(entry.file_size for entry in entries)
-    packed = sum(entry.compress_size for entry in entries)
     _check_amount(len(entries), size)
-    if size > _RATIO_FREE_BYTES and size > MAX_RATIO * max(packed, 1):
+    # The packed sizes that it names are not believed: entries may lie over each other.
+    if size > _RATIO_FREE_BYTES and size > MAX_RATIO * length:
         raise InputError(
-            f"The ZIP unpacks to {size / max(packed, 1):.0f} times its size; "
+            f"The ZIP unpacks to {size / length:.0f} times its size; "
             f"at most {MAX_RATIO} times is accepted."
         )
     chosen = []
     for entry in entries:
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or "\0" in entry.filename:
+        if path.is_absolute() or ".." in path.parts or _DRIVE.match(entry.filename):
             raise InputError(f"The ZIP holds an unsafe path: {entry.filename[:80]!r}.")
+        if any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
+            raise InputError(f"The ZIP holds too long a name: {entry.filename[:80]!r}.")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise InputError(f"The ZIP holds a link: {entry.filename[:80]!r}.")
         if entry.flag_bits & 1:
@@ -156,7 +194,21 @@ def _checked(archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, PurePosixP
             chosen.append((entry, path))
     if not chosen:
         raise InputError("The ZIP holds no pictures that AINA reads.")
+    _check_names([path for _, path in chosen])
     return chosen
+
+
+def _check_names(places: list[PurePosixPath]) -> None:
+    """Refuse what would write one picture over another."""
+    files: set[PurePosixPath] = set()
+    for path in places:
+        if path in files:
+            raise InputError(f"The ZIP holds two files of the name {str(path)[:80]!r}.")
+        files.add(path)
+    both = files & {folder for path in places for folder in path.parents}
+    if both:
+        name = str(min(both))[:80]
+        raise InputError(f"The ZIP holds a file and a folder of the same name: {name!r}.")
 
 
 def _copy(source: IO[bytes], output: IO[bytes], entry: zipfile.ZipInfo) -> None:
@@ -179,14 +231,17 @@ def _check_amount(count: int, size: int) -> None:
 
 
 def _plain_name(file_name: str, number: int) -> str:
-    plain = re.sub(r"[^\w .()+-]", "_", PurePosixPath(file_name.replace("\\", "/")).name)
-    return plain.lstrip(".")[-120:] or f"image {number}"
+    base = PurePosixPath(file_name.replace("\\", "/")).name
+    plain = re.sub(r"[^\w .()+-]", "_", base)[-_MAX_NAME_LETTERS:]
+    # a name that begins with a dot would hide the file
+    return f"image {number}{plain}" if plain.startswith(".") or not plain else plain
 
 
 @contextlib.contextmanager
 def _receiving(name: str) -> Iterator[Path]:
     """Yield an empty folder whose files enter the gallery's own when the block succeeds."""
-    if name in galleries() and not (paths.home() / name / "images").is_dir():
+    valid_name(name)
+    if name in galleries() and not open_gallery(name).keeps_images:
         raise InputError(
             f"The gallery {name} belongs to a folder on the server; choose another name."
         )
@@ -196,10 +251,23 @@ def _receiving(name: str) -> Iterator[Path]:
         yield folder
         gallery = create(name, None)
         with gallery.lock():
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    target = gallery.root / path.relative_to(folder)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    path.replace(target)
+            moves = [
+                (path, gallery.root / path.relative_to(folder))
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            ]
+            for _, target in moves:
+                _check_place(target, gallery.root)
+            for path, target in moves:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_place(target: Path, root: Path) -> None:
+    """Refuse a file where the gallery has a folder, and a folder where it has a file."""
+    place = target.relative_to(root)
+    if target.is_dir() or any((root / part).is_file() for part in place.parents):
+        name = place.as_posix()[:80]
+        raise InputError(f"The gallery has a file where {name!r} needs a folder, or the reverse.")

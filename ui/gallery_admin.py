@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from aina_core import models, paths, uploads, work
+from aina_core import images, models, paths, uploads, work
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
 from aina_core.gallery.scan import scan
 from aina_core.models import FAST
 from ui import state, tables, widgets
+from ui.text import plain
 
 _SHOWN_FOLDERS = 200
 
@@ -21,11 +23,11 @@ def table() -> None:
     """List the galleries."""
     rows = []
     for name in galleries():
-        gallery = open_gallery(name)
         try:
+            gallery = open_gallery(name)
             count, failed = gallery.catalogue.counts()
         except AinaError as error:
-            st.error(f"{name}: {error}")
+            st.error(plain(f"{name}: {error}"))
             continue
         rows.append(
             {
@@ -43,8 +45,11 @@ def table() -> None:
 
 def form() -> None:
     """Make a gallery of a folder, a ZIP or files."""
-    name = st.text_input("Name", key="new.name", placeholder="botanical plates")
     names = [spec for spec in models.names() if models.state(spec).status == "ready"]
+    if not names:
+        st.error("No model can be used here; the Models page says what each one lacks.")
+        return
+    name = st.text_input("Name", key="new.name", placeholder="botanical plates")
     variants = [variant for spec in names for variant in (spec, f"{spec}@{FAST}")]
     model = st.selectbox(
         "Model",
@@ -60,7 +65,12 @@ def form() -> None:
         if st.button("Make the gallery", key="new.zip", disabled=sent is None) and sent:
             _make(name, model, lambda: uploads.gallery_from_zip(name, sent))
     with files:
-        many = st.file_uploader("Pictures", accept_multiple_files=True, key="new.files")
+        many = st.file_uploader(
+            "Pictures",
+            type=[suffix.lstrip(".") for suffix in sorted(images.SUFFIXES)],
+            accept_multiple_files=True,
+            key="new.files",
+        )
         if st.button("Make the gallery", key="new.many", disabled=not many):
             sent_files = ((file.name, file.getvalue()) for file in many)
             _make(name, model, lambda: uploads.gallery_from_files(name, sent_files))
@@ -80,14 +90,15 @@ def _from_folder(name: str, model: str) -> None:
             folder = paths.allowed_folder(text)
             _preview(folder)
         except AinaError as error:
-            st.error(str(error))
+            folder = None
+            st.error(plain(error))
     if st.button("Make the gallery", key="new.go", type="primary", disabled=folder is None):
         _make(name, model, lambda: create(name, folder), labels and labels.getvalue())
 
 
 def _preview(folder: Path) -> None:
+    files, unreadable = scan(folder)  # first: it refuses a folder that cannot be read
     inside = sorted(sub.name for sub in folder.iterdir() if sub.is_dir() and sub.name[0] != ".")
-    files, unreadable = scan(folder)
     st.text(f"{len(files):,} pictures in {folder}")
     if unreadable:
         st.warning(f"{len(unreadable)} sub-folders cannot be read.")
@@ -96,11 +107,11 @@ def _preview(folder: Path) -> None:
             st.text("\n".join(inside[:_SHOWN_FOLDERS]))
 
 
-def _make(name, model, build, labels: bytes | None = None) -> None:
+def _make(name: str, model: str, build: Callable[[], Gallery], labels: bytes | None = None) -> None:
     try:
         valid_name(name)
         if name in galleries():
-            st.error(f"There is a gallery {name} already; choose another name.")
+            st.error(plain(f"There is a gallery {name} already; choose another name."))
             return
         gallery = build()
         arguments = ["index", str(gallery.root), "--gallery", name, "--model", model]
@@ -110,7 +121,7 @@ def _make(name, model, build, labels: bytes | None = None) -> None:
             arguments += ["--labels", str(path)]
         work.start(f"Index {name} by {model}", arguments)
     except AinaError as error:
-        st.error(str(error))
+        st.error(plain(error))
         return
     state.change(gallery=name, model=model)
     st.rerun()
@@ -118,10 +129,11 @@ def _make(name, model, build, labels: bytes | None = None) -> None:
 
 def details(gallery: Gallery) -> None:
     """Show one gallery: its models, what failed, and what can be done with it."""
-    if gallery.models():
-        frame = pd.DataFrame([_model_row(gallery, model) for model in gallery.models()])
-        st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True)
-    failures = gallery.catalogue.failures()
+    _models(gallery)
+    try:
+        failures = gallery.catalogue.failures()
+    except AinaError:  # the table above says so
+        failures = []
     if failures:
         with st.expander(f"{len(failures):,} files are not usable"):
             header, rows = ["file", "reason"], [(r.id, r.failure) for r in failures]
@@ -143,6 +155,12 @@ def details(gallery: Gallery) -> None:
         _delete(gallery, busy)
 
 
+def _models(gallery: Gallery) -> None:
+    if gallery.models():
+        frame = pd.DataFrame([_model_row(gallery, model) for model in gallery.models()])
+        st.dataframe(frame.loc[:, (frame != "").any()], hide_index=True)
+
+
 def _delete(gallery: Gallery, busy: bool) -> None:
     what = st.selectbox("What", ["the whole gallery", *gallery.models()], key="delete.what")
     kept = "" if gallery.keeps_images else f" The folder {gallery.root} is not touched."
@@ -157,11 +175,11 @@ def _delete(gallery: Gallery, busy: bool) -> None:
             _try(lambda: gallery.delete_model(what))
 
 
-def _try(action) -> None:
+def _try(action: Callable[[], object]) -> None:
     try:
         action()
     except AinaError as error:
-        st.error(str(error))
+        st.error(plain(error))
         return
     st.rerun()
 
@@ -169,10 +187,10 @@ def _try(action) -> None:
 def _model_row(gallery: Gallery, model: str) -> dict[str, object]:
     try:
         manifest = gallery.manifest(model)
+        total = gallery.catalogue.counts()[0]
     except AinaError as error:
         return {"model": model, "state": str(error)}
     agreement = manifest.get("agreement") or {}
-    total = gallery.catalogue.counts()[0]
     behind = total - manifest["count"]
     return {
         "model": model,
@@ -180,9 +198,9 @@ def _model_row(gallery: Gallery, model: str) -> dict[str, object]:
         "images": manifest["count"],
         "dimension": manifest["dim"],
         "computed on": " + ".join(manifest.get("computed_on", [])),
-        "precision": manifest["fingerprint"]["precision"],
+        "precision": manifest["fingerprint"].get("precision"),
         "images/s": manifest.get("images_per_second"),
         "lowest cosine to exact": str(agreement.get("lowest_cosine", "")),
         "top-10 as exact": str(agreement.get("top10_overlap", "")),
-        "made": manifest["created"][:16].replace("T", " "),
+        "made": str(manifest.get("created", ""))[:16].replace("T", " "),
     }

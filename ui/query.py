@@ -13,6 +13,7 @@ from aina_core.gallery import open_gallery
 from aina_core.search import Searcher
 from ui import resources, serve, state
 from ui.components import Card, cards, paste_zone
+from ui.text import plain
 
 _PAGE = 24
 
@@ -26,7 +27,7 @@ class QueryPicture:
         url: where the browser gets it.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
-        data: how to get its bytes.
+        gallery: whose image it is; None for an uploaded picture.
     """
 
     name: str
@@ -38,7 +39,7 @@ class QueryPicture:
     def thumbnail(self) -> bytes:
         """A small JPEG of it."""
         if self.gallery is None:
-            return _upload_thumbnail(self.name)
+            return resources.upload_thumbnail(self.name)
         gallery = open_gallery(self.gallery)
         record = gallery.catalogue.image(self.name)
         found = record and gallery.catalogue.thumbnail(record.sha256)
@@ -70,11 +71,6 @@ def describe_query(now: state.State, picture: QueryPicture) -> str:
     """Return the query's name, for people."""
     name = picture.name if picture.gallery else "uploaded picture"
     return f"{name} (a crop)" if now.crop else name
-
-
-@st.cache_data(show_spinner=False, max_entries=256)
-def _upload_thumbnail(name: str) -> bytes:
-    return images.thumbnail(images.decode(uploads.query(name)).pixels)
 
 
 def choose_query() -> None:
@@ -145,7 +141,11 @@ def _surprise() -> None:
 @st.dialog("Choose a picture of the gallery", width="large")
 def _pick() -> None:
     now = state.current()
-    opened = resources.searcher(now.gallery, now.model)
+    try:
+        opened = resources.searcher(now.gallery, now.model)
+    except AinaError as error:
+        st.error(plain(error))
+        return
     words = st.text_input(
         "Search names, labels and captions", key="picker.words", icon=":material/search:"
     )

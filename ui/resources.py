@@ -11,6 +11,7 @@ import streamlit as st
 
 from aina_core import images, uploads
 from aina_core.embedding import Embedder, load_embedder
+from aina_core.errors import ImageError
 from aina_core.gallery import open_gallery
 from aina_core.search import Result, Searcher, embed_query
 from ui.state import State
@@ -79,7 +80,10 @@ def _vector(
     _image: str | None,
 ) -> np.ndarray:
     """The embedding of a picture, or of a crop of it, by the checksum of its bytes."""
-    data = uploads.query(checksum) if _image is None else open_gallery(_gallery).read(_image)
+    try:
+        data = uploads.query(checksum) if _image is None else open_gallery(_gallery).read(_image)
+    except ImageError as error:
+        raise ImageError(f"The picture {_image} cannot be used any more: {error}.") from None
     vector = embed_query(embedder(model), data, crop)
     vector.setflags(write=False)
     return vector
@@ -90,3 +94,9 @@ def upload_size(name: str) -> tuple[int, int]:
     """Width and height of an uploaded picture, upright, in pixels."""
     decoded = images.decode(uploads.query(name))
     return decoded.width, decoded.height
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def upload_thumbnail(name: str) -> bytes:
+    """A small JPEG of an uploaded picture."""
+    return images.thumbnail(images.decode(uploads.query(name)).pixels)

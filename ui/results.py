@@ -9,6 +9,7 @@ from aina_core import figures
 from aina_core.search import Neighbour, Result, Searcher
 from ui import query, serve, state, tables
 from ui.components import Card, cards
+from ui.text import plain
 
 _PAGE = 48
 _LOWEST = -0.2
@@ -16,6 +17,7 @@ _LOWEST = -0.2
 
 def options(opened: Searcher) -> None:
     """Draw which images, and by what; how many stands with the hits."""
+    _forget_unknown_filters(opened)
     now = state.current()
     columns = st.columns([3, 3, 1], vertical_alignment="bottom")
     if len(opened.labels) > 1:
@@ -41,6 +43,20 @@ def options(opened: Searcher) -> None:
                 _filter(name, counts)
 
 
+def _forget_unknown_filters(opened: Searcher) -> None:
+    """Drop filters of a link that this gallery cannot show, and that nobody could take away."""
+    now = state.current()
+    labels = tuple(label for label in now.labels if label in opened.labels)
+    columns = {
+        name: known
+        for name, values in now.columns.items()
+        if (known := tuple(value for value in values if value in opened.columns.get(name, {})))
+    }
+    if (labels, columns) != (now.labels, dict(now.columns)):
+        state.change(labels=labels, columns=columns)
+        st.warning("The link filters by what this gallery does not have; that is left out.")
+
+
 def _filter(name: str, counts: dict[str, int]) -> None:
     key = f"aina.filter.{name}"
     chosen = state.current().columns
@@ -51,7 +67,9 @@ def _filter(name: str, counts: dict[str, int]) -> None:
         values = tuple(st.session_state[key])
         state.change(columns={**others, name: values} if values else others)
 
-    st.multiselect(name, list(counts), placeholder="all", key=key, on_change=changed)
+    st.multiselect(
+        plain(name) or "no name", list(counts), placeholder="all", key=key, on_change=changed
+    )
 
 
 @st.fragment

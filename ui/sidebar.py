@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import streamlit as st
 
 from aina_core import models, work
-from aina_core.errors import AinaError
+from aina_core.errors import AinaError, InputError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import FAST, ModelName
 from ui import state
 from ui.query import describe_query, query_picture
+from ui.text import plain
 
 _ICONS = {
     "done": ":material/check_circle:",
@@ -43,7 +47,7 @@ def _choices() -> None:
         return model if model in indexed else f"{model} (not indexed)"
 
     st.selectbox("Model", offered, format_func=label, **state.bind("model", now.model))
-    st.caption(_model_line(now.gallery, now.model, now.model in indexed))
+    st.caption(plain(_model_line(now.gallery, now.model, now.model in indexed)))
 
 
 def _model_line(gallery: str, model: str, indexed: bool) -> str:
@@ -64,14 +68,15 @@ def _model_line(gallery: str, model: str, indexed: bool) -> str:
 def _query() -> None:
     try:
         picture = query_picture(state.current())
+        thumbnail = picture and picture.thumbnail()
     except AinaError as error:
-        st.caption(str(error))
+        st.caption(plain(error))
         return
     if picture is None:
         return
     st.markdown("Query")
     left, right = st.columns([2, 3], vertical_alignment="center")
-    left.image(picture.thumbnail())
+    left.image(thumbnail)
     right.text(describe_query(state.current(), picture))
     right.page_link("pages/explore/search.py", label="change", icon=":material/swap_horiz:")
 
@@ -83,10 +88,10 @@ def _running_jobs() -> None:
         with st.container(border=True):
             st.text(job.title)
             st.progress(min(job.done / job.total, 1.0) if job.total else 0.0)
-            st.caption(work.describe(job))
+            st.caption(plain(work.describe(job)))
             stopping = job.state == "stopping"
             if st.button("Stop", key=f"stop-{job.id}", disabled=stopping, icon=":material/stop:"):
-                work.stop(job.id)
+                _try(work.stop, job.id)
                 st.rerun(scope="fragment")
     if not any(job.active for job in jobs):
         st.rerun()  # the page may show more now
@@ -95,7 +100,7 @@ def _running_jobs() -> None:
 def _ended_jobs() -> None:
     """The job that ended last, until it is dismissed."""
     job = next(iter(work.jobs()), None)
-    if job is None:
+    if job is None or job.active:
         return
     with st.container(border=True):
         st.text(job.title)
@@ -105,8 +110,14 @@ def _ended_jobs() -> None:
         left, right = st.columns(2)
         resumable = job.state in ("stopped", "died", "failed")
         if resumable and left.button("Resume", key=f"resume-{job.id}"):
-            work.resume(job.id)
+            _try(work.resume, job.id)
             st.rerun()
         if right.button("Dismiss", key=f"dismiss-{job.id}"):
-            work.forget(job.id)
+            _try(work.forget, job.id)
             st.rerun()
+
+
+def _try(action: Callable[[str], object], job_id: str) -> None:
+    """Do something with a job, unless another session has been faster."""
+    with contextlib.suppress(InputError):
+        action(job_id)

@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import streamlit as st
 
-from aina_core import models
+from aina_core import images, models
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import ModelName
@@ -65,12 +66,17 @@ def to_params(state: State) -> dict[str, list[str]]:
         params["threshold"] = [f"{state.threshold:.3f}"]
     if state.labels:
         params["label"] = list(state.labels)
-    where = [f"{name}={value}" for name, values in state.columns.items() for value in values]
+    where = [f"{_escaped(n)}={value}" for n, values in state.columns.items() for value in values]
     if where:
         params["where"] = where
     if state.exact:
         params["exact"] = ["1"]
     return params
+
+
+def _escaped(column: str) -> str:
+    """A column's name without the sign that ends it in the URL."""
+    return column.replace("%", "%25").replace("=", "%3D")
 
 
 def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
@@ -91,7 +97,7 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
     columns: dict[str, tuple[str, ...]] = {}
     for pair in params.get("where", ()):
         name, _, value = pair.partition("=")
-        columns[name] = (*columns.get(name, ()), value)
+        columns[unquote(name)] = (*columns.get(unquote(name), ()), value)
     try:
         crop = _box(first["crop"]) if "crop" in first else None
         threshold = float(first["threshold"]) if "threshold" in first else None
@@ -121,7 +127,7 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
 
 def _box(text: str) -> Box:
     x, y, width, height = (int(part) for part in text.split(","))
-    if min(x, y) < 0 or min(width, height) < 1:
+    if min(x, y) < 0 or min(width, height) < 1 or max(x, y, width, height) > images.MAX_PIXELS:
         raise ValueError(text)
     return x, y, width, height
 
@@ -181,10 +187,13 @@ def _settle() -> None:
 
 
 def _first_image(state: State) -> str | None:
-    """The first original of a gallery that knows originals, else its first image."""
-    gallery = open_gallery(state.gallery)
-    annotations = gallery.catalogue.annotations()
-    usable = [r.id for r in gallery.catalogue.images().values() if r.failure is None]
+    """The first original of a gallery that knows originals, else its first image, if any."""
+    try:
+        catalogue = open_gallery(state.gallery).catalogue
+        annotations, records = catalogue.annotations(), catalogue.images().values()
+    except AinaError:  # the pages say so
+        return None
+    usable = [record.id for record in records if record.failure is None]
     for image_id in usable:
         note = annotations.get(image_id)
         if note is not None and note.columns.get("modification") == "original":

@@ -8,6 +8,7 @@ from aina_core import models, work
 from aina_core.gallery import Gallery
 from aina_core.models import ModelName
 from ui import state
+from ui.text import plain
 
 
 def no_gallery() -> None:
@@ -30,20 +31,20 @@ def no_gallery() -> None:
 def link_problems() -> None:
     """Say what was wrong with the link that was followed."""
     for problem in state.problems():
-        st.warning(problem)
+        st.warning(plain(problem))
 
 
 def offer_indexing(gallery: Gallery, model: str) -> None:
     """Say that a gallery has no vectors of a model, and offer to compute them."""
     status = models.state(ModelName.parse(model).base)
     if status.status != "ready":
-        st.error(f"{model} cannot be used here: {status.reason}")
+        st.error(plain(f"{model} cannot be used here: {status.reason}"))
         return
     if any(job.active for job in work.jobs()):
         st.info("Work is under way, see the sidebar; the result appears here when it is done.")
         return
-    st.info(f"The gallery {gallery.name} is not indexed by {model} yet.")
-    if st.button(f"Index it by {model}", type="primary", icon=":material/play_arrow:"):
+    st.info(plain(f"The gallery {gallery.name} is not indexed by {model} yet."))
+    if st.button(plain(f"Index it by {model}"), type="primary", icon=":material/play_arrow:"):
         start_indexing(gallery, model)
         st.rerun()
 

@@ -6,6 +6,7 @@ from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
 from ui import query, resources, results, state, widgets
 from ui.components import cropper
+from ui.text import plain
 
 st.title("Search")
 st.caption("What in this gallery is near to this picture?")
@@ -28,7 +29,7 @@ with left:
         picture = query.query_picture(now)
     except AinaError as error:
         picture = None
-        st.error(str(error))
+        st.error(plain(error))
     if picture is not None:
         box = cropper(
             picture.url,
@@ -43,17 +44,17 @@ with left:
         st.text(query.describe_query(now, picture))
     query.choose_query()
     if query.query_problem():
-        st.error(query.query_problem())
+        st.error(plain(query.query_problem()))
 
 with right:
-    if picture is None:
-        st.info("Choose a picture on the left.")
-        st.stop()
     try:
         opened = resources.searcher(now.gallery, now.model)
+        if picture is None:
+            st.info("Choose a picture on the left.")
+            st.stop()
         results.options(opened)
         found = resources.result(state.current())
     except AinaError as error:
-        st.error(str(error))
+        st.error(plain(error))
         st.stop()
     results.show(opened, found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -16,8 +18,25 @@ pytestmark = pytest.mark.browser
 WAIT = 20_000
 
 
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+#: A PNG of a hundred bytes that claims 60,000 × 60,000 pixels.
+BOMB = b"".join(
+    [
+        b"\x89PNG\r\n\x1a\n",
+        _png_chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)),
+        _png_chunk(b"IDAT", zlib.compress(bytes(100))),
+        _png_chunk(b"IEND", b""),
+    ]
+)
+
+
 def hits(page: Page) -> list[str]:
-    """The image ids on the screen, in order."""
+    """The image ids on the screen once the app has come to rest, in order."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=WAIT)
     page.get_by_test_id("card").first.wait_for(timeout=WAIT)
     return page.get_by_test_id("card").evaluate_all("all => all.map(card => card.dataset.id)")
 
@@ -81,7 +100,6 @@ def test_upload_crop_search_with_this_and_the_copied_link(visit, photograph):
     card.hover()
     card.get_by_test_id("card-search").click()
     wait_for_query(page, "image=" + re.escape(second.replace("/", "%2F")))
-    page.wait_for_timeout(500)
     after = hits(page)
     assert second not in after
     other = visit(page.url)
@@ -104,7 +122,6 @@ def test_back_button_returns_to_the_query_before(visit):
     wait_for_query(page, "image=" + re.escape(before[0].replace("/", "%2F")))
     page.go_back()
     wait_for_query(page, "image=chelsea%2Foriginal|image=chelsea/original")
-    page.wait_for_timeout(1000)
     assert hits(page) == before
 
 
@@ -124,15 +141,29 @@ def test_state_goes_along_from_page_to_page(visit):
     [
         ("text.jpg", b"this is not a picture at all", "not a picture"),
         ("empty.jpg", b"", "empty"),
+        ("bomb.png", BOMB, "over .* million"),
+        ("truncated.jpg", None, "truncated"),
     ],
+    ids=["text", "empty", "bomb", "truncated"],
 )
-def test_a_bad_upload_costs_one_sentence(visit, name, data, reason):
+def test_a_bad_upload_costs_one_sentence(visit, photograph, name, data, reason):
     page = visit()
     before = hits(page)
-    upload(page, data, name)
+    upload(page, photograph[:5000] if data is None else data, name)
     expect(page.get_by_text(re.compile(f"cannot be used.*{reason}"))).to_be_visible(timeout=WAIT)
     assert hits(page) == before
     expect(page.locator("[data-testid=stException]")).to_have_count(0)
+
+
+def test_a_file_of_200_mb_is_refused_where_it_is(visit, tmp_path):
+    page = visit()
+    before = hits(page)
+    large = tmp_path / "large.jpg"
+    with large.open("wb") as file:
+        file.truncate(200 << 20)
+    page.locator("input[type=file]").first.set_input_files(large)
+    expect(page.get_by_text(re.compile("50.*MB or smaller"))).to_be_visible(timeout=WAIT)
+    assert hits(page) == before
 
 
 def test_links_that_lead_nowhere(visit):

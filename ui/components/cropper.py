@@ -58,7 +58,7 @@ def clamp_box(box: Any, width: int, height: int) -> Box | None:
     """The box in whole pixels inside the image; None when it is the whole, or not a box."""
     try:
         x, y, w, h = (float(value) for value in box)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not all(map(math.isfinite, (x, y, w, h))):
         return None
