@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import streamlit as st
 
@@ -130,7 +132,7 @@ def _amount(found: Result) -> float | None:
         **state.bind(
             "threshold",
             kinds[now.threshold is not None],
-            lambda kind: round(max(last, _LOWEST), 2) if kind == kinds[1] else None,
+            lambda kind: max(math.floor(last * 100) / 100, _LOWEST) if kind == kinds[1] else None,
         ),
     )
     if now.threshold is None:
