@@ -47,7 +47,10 @@ def allowed_folder(text: str) -> Path:
     # the same sentence for both, so that nobody learns what else the disk holds
     if not any(folder.is_relative_to(root) for root in roots()) or not exists:
         below = ", ".join(map(str, roots()))
-        raise InputError(f"There is no folder {text.strip()!r} below {below}.")
+        raise InputError(
+            f"There is no folder {text.strip()!r} below {below}; AINA_ROOTS names the folders below "
+            "which the app may read."
+        )
     return folder
 
 

@@ -21,7 +21,7 @@ ODD = [
     " ",
     "#?",
     "\u202e",
-    "'\"",
+    "'",
 ]
 
 
@@ -117,18 +117,7 @@ def test_a_home_without_galleries(home):
 
 def test_garbage_never_raises(gallery):
     names = ["gallery", "model", "image", "upload", "crop", "k", "threshold", "label", "where", "x"]
-    values = [
-        *ODD,
-        "demo",
-        "demo\n",
-        "..",
-        "@",
-        f"{models.DEFAULT}@",
-        "1",
-        "1,1,9,9",
-        "exact",
-        "\0",
-    ]
+    values = [*ODD, "demo", "demo\n", "..", "@", f"{models.DEFAULT}@", "1", "1,1,9,9", "\0"]
     chance = random.Random(0)
     for _ in range(2000):
         params = {

@@ -14,7 +14,7 @@ from aina_core.errors import InputError
 def add_galleries(commands: Any) -> None:
     parser = command(commands, "galleries", _galleries, "List, rename or delete galleries.")
     change = parser.add_mutually_exclusive_group()
-    change.add_argument("--rename", nargs=2, metavar=("NAME", "NEW"))
+    change.add_argument("--rename", nargs=2, metavar=("NAME", "NEW"), help="another name")
     change.add_argument("--delete", metavar="NAME", help="never deletes the folder of its images")
     parser.add_argument("--model", help="with --delete: only this model's vectors")
 

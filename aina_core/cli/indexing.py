@@ -19,6 +19,7 @@ def add_index(commands: Any) -> None:
 
 
 def _index(options: argparse.Namespace, reporter: Reporter) -> str:
+    from aina_core.gallery import open_gallery
     from aina_core.indexing import index
 
     report = index(
@@ -35,11 +36,18 @@ def _index(options: argparse.Namespace, reporter: Reporter) -> str:
     reporter.end(0, "")
     document = report.as_dict()
     failures = "".join(f"\n  {f['id']}: {f['reason']}" for f in document["failed"])
+    notes = "" if report.labelled is None else f"; {report.labelled} named by the labels file"
+    agreement = open_gallery(report.gallery).manifest(report.model).get("agreement")
+    if agreement:
+        notes += (
+            f"; against exact mode: lowest cosine {agreement['lowest_cosine']}, "
+            f"top-10 overlap {agreement['top10_overlap']}"
+        )
     text = (
         f"{report.gallery} under {report.model}: {report.added} added, {report.updated} updated, "
         f"{report.removed} removed, {report.unchanged} unchanged, {len(report.failed)} failed; "
         f"{report.images_per_second} images/s on {report.device} by {report.runtime}, "
-        f"{report.mode}{', stopped' if report.stopped else ''}"
+        f"{report.mode}{', stopped' if report.stopped else ''}{notes}"
     )
     show(options, document, text + failures)
     return text

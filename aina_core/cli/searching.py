@@ -87,7 +87,7 @@ def _search(options: argparse.Namespace, reporter: Reporter) -> str:
         ],
     }
     lines = [f"{hit.similarity:.4f}  {hit.percentile:6.1%}  {hit.id}" for hit in neighbours]
-    show(options, document, "\n".join(lines))
+    show(options, document, "\n".join(lines) or "There is no image to find.")
     return f"{len(neighbours)} neighbours"
 
 
@@ -111,7 +111,7 @@ def _search_many(
             return None, str(error)
 
     def rows() -> Iterator[tuple[Any, ...]]:
-        yield "query", "rank", "id", "similarity", "label"
+        yield "query", "rank", "id", "similarity", "percentile", "label"
         embedded = embedder.run(files, prepare, stop=reporter.stop)
         for done, (file, reason, vector) in enumerate(embedded, start=1):
             reporter.progress("searching", done, len(files))
@@ -120,7 +120,8 @@ def _search_many(
                 continue
             found = searcher.search(vector, exact=options.exact).nearest(options.k)
             for rank, hit in enumerate(found, start=1):
-                yield file.id, rank, hit.id, f"{hit.similarity:.6f}", hit.label
+                numbers = f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"
+                yield file.id, rank, hit.id, *numbers, hit.label
 
     try:
         with paths.replacing(options.csv) as file:

@@ -12,7 +12,7 @@ import numpy as np
 
 from aina_core import images
 from aina_core.embedding import Embedder
-from aina_core.errors import DamagedError, GalleryError, ImageError
+from aina_core.errors import DamagedError, GalleryError, ImageError, InputError
 from aina_core.gallery.catalogue import Annotation, ImageRecord
 from aina_core.gallery.journal import Journal
 from aina_core.gallery.scan import Found, scan
@@ -46,6 +46,7 @@ class UpdateReport:
         runtime: what ran it.
         mode: "exact" or "fast".
         stopped: whether it was asked to stop before it was through.
+        labelled: how many of the folder's files the labels file names; None without one.
     """
 
     gallery: str
@@ -63,6 +64,7 @@ class UpdateReport:
     runtime: str
     mode: str
     stopped: bool
+    labelled: int | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as the command line prints it."""
@@ -124,6 +126,7 @@ class _Run:
         self.catalogue = gallery.catalogue
         self.store = gallery.store(embedder.model)
         self.thumbnail_seconds = 0.0
+        self.labelled: int | None = None
 
     def update(self, labels: dict[str, Annotation] | None) -> UpdateReport:
         """See `update`."""
@@ -136,7 +139,7 @@ class _Run:
                 f"{self.gallery.name} has images of it; delete the gallery if that is meant."
             )
         if labels is not None:
-            self.catalogue.annotate(labels)
+            self._annotate(labels, files)
         started = time.monotonic()
         before = self._previous()
         previous = before if before and self._comparable(before) else None
@@ -158,6 +161,16 @@ class _Run:
             self.store.add_record(images_per_second=round(embedded / seconds, 2))
         old = dict(zip(before.ids, before.checksums, strict=True)) if before else {}
         return self._report(old, dict(rows), known, embedded, seconds, stopped)
+
+    def _annotate(self, labels: dict[str, Annotation], files: list[Found]) -> None:
+        matched = sum(file.id in labels for file in files)
+        if labels and files and not matched:
+            raise InputError(
+                f"None of the {len(labels):,} ids of the labels file is an image of the folder; an "
+                f"id is a path relative to the folder, as: {files[0].id}"
+            )
+        self.catalogue.annotate(labels)
+        self.labelled = matched
 
     def _previous(self) -> Vectors | None:
         try:
@@ -291,6 +304,7 @@ class _Run:
             runtime=runtime.name,
             mode=self.embedder.mode,
             stopped=stopped,
+            labelled=self.labelled,
         )
 
 
