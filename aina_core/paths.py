@@ -48,8 +48,8 @@ def allowed_folder(text: str) -> Path:
     if not any(folder.is_relative_to(root) for root in roots()) or not exists:
         below = ", ".join(map(str, roots()))
         raise InputError(
-            f"There is no folder {text.strip()!r} below {below}; AINA_ROOTS names the folders below "
-            "which the app may read."
+            f"There is no folder {text.strip()!r} below {below}; AINA_ROOTS says below which "
+            "folders the app may read."
         )
     return folder
 
