@@ -15,6 +15,8 @@ from streamlit.testing.v1 import AppTest
 from aina_core import demo, images, models, uploads, work
 from aina_core.gallery import create, galleries, open_gallery, read_labels, update
 from aina_core.models import spec as registry
+from ui import query
+from ui.components import Pasted
 
 SEARCH, GALLERIES, MODELS = (
     "pages/explore/search.py",
@@ -297,12 +299,11 @@ def test_an_upload_becomes_the_query(own_demo, coffee):
     assert app.link["crop"] == "50,50,90,90" and app.hits
 
 
-def test_a_pasted_picture_becomes_the_query(own_demo, coffee):
-    import base64
-
+def test_a_pasted_picture_becomes_the_query(own_demo, coffee, monkeypatch):
     app = App(image=CHELSEA, gallery="demo")
-    sent = {"name": "a.jpg", "base64": base64.b64encode(coffee).decode()}
-    app.send("query-paste", {"pasted": sent})
+    once = [Pasted("a.jpg", coffee)]
+    monkeypatch.setattr(query, "paste_zone", lambda key: once.pop() if once else None)
+    app.run()
     assert len(app.link["upload"]) == 64
     assert app.hits[0].startswith("coffee/")
 
@@ -624,8 +625,8 @@ def nasty(home, embedder, tmp_path, pictures):
 @pytest.mark.parametrize("page", PAGES)
 def test_names_are_never_markdown(nasty, tiny, page, tmp_path):
     links = [{}, {"model": LITE0}, {"image": "**gone**"}, {"gallery": "<b>bold<"}]
-    query = next(i for i in nasty.catalogue.images() if i.startswith("**bold**/1"))
-    links.append({"image": query, "where": [f"$x$={NASTY[0]} 1"], "label": NASTY[:2]})
+    chosen = next(i for i in nasty.catalogue.images() if i.startswith("**bold**/1"))
+    links.append({"image": chosen, "where": [f"$x$={NASTY[0]} 1"], "label": NASTY[:2]})
     for link in links:
         app = App(page, **{"gallery": "__nasty__", "model": tiny, **link})
         app.has_sidebar()
@@ -635,7 +636,7 @@ def test_names_are_never_markdown(nasty, tiny, page, tmp_path):
     if page == SEARCH:
         card = app.component("hits")["cards"][0]
         assert card["label"] in NASTY and card["caption"] in NASTY, "they are shown as they are"
-        assert query in app.texts()
+        assert chosen in app.texts()
 
 
 def test_a_nasty_gallery_is_shown_as_it_is(nasty, tiny):

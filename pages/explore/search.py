@@ -36,7 +36,7 @@ with left:
             width=picture.width,
             height=picture.height,
             box=now.crop,
-            key=f"cropper-{picture.url}",
+            key=f"cropper-{picture.url}".replace("_", "-"),  # Streamlit takes no "__" in a key
         )
         if box != now.crop:
             state.change(crop=box)
