@@ -45,12 +45,13 @@ if ! { [ -x .venv/bin/python ] && .venv/bin/python -c "import pip" 2>/dev/null; 
     "$python" -m venv --clear .venv
 fi
 
-stamp=".venv/.installed-$(cat requirements*.txt | cksum | cut -d ' ' -f 1)-$(basename "$1")"
-if [ ! -e "$stamp" ]; then
+installed=".venv/.installed-$(cat requirements*.txt | cksum | cut -d ' ' -f 1)"
+# requirements-dev.txt contains requirements.txt
+if [ ! -e "$installed-$1" ] && [ ! -e "$installed-requirements-dev.txt" ]; then
     command -v g++ >/dev/null || command -v c++ >/dev/null || fetch "A C++ compiler" g++
     echo "Installing $1 into .venv (some minutes the first time) ..."
     .venv/bin/python -m pip install -q --disable-pip-version-check -r "$1"
-    touch "$stamp"
+    touch "$installed-$1"
 fi
 
 if [ "${2:-}" = browser ]; then

@@ -42,7 +42,7 @@ KEPT_IN = {
 }
 CORE = sorted((ROOT / "aina_core").rglob("*.py"))
 #: The places of Streamlit's caches; query.py's thumbnails of the query should move to resources.py.
-CACHES = {"ui/resources.py", "ui/query.py"}
+CACHES = {"ui/resources.py"}
 LEVELS = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 

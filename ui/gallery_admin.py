@@ -11,9 +11,8 @@ import streamlit as st
 from aina_core import images, models, paths, uploads, work
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
-from aina_core.gallery.scan import scan
 from aina_core.models import FAST
-from ui import state, tables, widgets
+from ui import resources, state, tables, widgets
 from ui.text import plain
 
 _SHOWN_FOLDERS = 200
@@ -97,11 +96,12 @@ def _from_folder(name: str, model: str) -> None:
 
 
 def _preview(folder: Path) -> None:
-    files, unreadable = scan(folder)  # first: it refuses a folder that cannot be read
+    # first: it refuses a folder that cannot be read
+    count, unreadable = resources.pictures_in(folder)
     inside = sorted(sub.name for sub in folder.iterdir() if sub.is_dir() and sub.name[0] != ".")
-    st.text(f"{len(files):,} pictures in {folder}")
+    st.text(f"{count:,} pictures in {folder}")
     if unreadable:
-        st.warning(f"{len(unreadable)} sub-folders cannot be read.")
+        st.warning(f"{unreadable} sub-folders cannot be read.")
     if inside:
         with st.expander("Its sub-folders"):
             st.text("\n".join(inside[:_SHOWN_FOLDERS]))
@@ -117,7 +117,8 @@ def _make(name: str, model: str, build: Callable[[], Gallery], labels: bytes | N
         arguments = ["index", str(gallery.root), "--gallery", name, "--model", model]
         if labels:
             path = gallery.folder / "labels.csv"
-            path.write_bytes(labels)
+            with paths.replacing(path) as file:
+                file.write(labels)
             arguments += ["--labels", str(path)]
         work.start(f"Index {name} by {model}", arguments)
     except AinaError as error:

@@ -6,6 +6,8 @@ that was indexed again is opened anew.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
@@ -13,6 +15,7 @@ from aina_core import images, uploads
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import ImageError
 from aina_core.gallery import open_gallery
+from aina_core.gallery.scan import scan
 from aina_core.search import Result, Searcher, embed_query
 from ui.state import State
 
@@ -94,6 +97,13 @@ def upload_size(name: str) -> tuple[int, int]:
     """Width and height of an uploaded picture, upright, in pixels."""
     decoded = images.decode(uploads.query(name))
     return decoded.width, decoded.height
+
+
+@st.cache_data(show_spinner="Looking through the folder …", max_entries=16, ttl=60)
+def pictures_in(folder: Path) -> tuple[int, int]:
+    """How many pictures a folder holds, and how many of its sub-folders cannot be read."""
+    files, unreadable = scan(folder)
+    return len(files), len(unreadable)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
