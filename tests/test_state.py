@@ -7,7 +7,7 @@ import pytest
 
 from aina_core import models
 from aina_core.gallery import create
-from ui.state import MAX_K, State, from_params, to_params
+from ui.state import MAX_K, MAX_SETTINGS, State, from_params, to_params
 
 ODD = [
     "Käfer 北京",
@@ -130,3 +130,21 @@ def test_garbage_never_raises(gallery):
         assert state.threshold is None or math.isfinite(state.threshold)
         again, none = from_params(to_params(state))
         assert (again, none) == (state, [])
+
+
+def test_further_models_the_reference_and_page_settings_come_back(gallery):
+    state = State(
+        gallery="demo",
+        others=("efficientnet-lite1", "efficientnet-lite2@fast"),
+        reference="a/b ö.jpg",
+        view={"map.method": "umap", "heatmap.order": "cluster"},
+    )
+    assert from_params(to_params(state)) == (state, [])
+
+
+def test_unknown_further_models_are_named_and_too_many_settings_left_out(gallery):
+    state, problems = read(
+        other=["efficientnet-lite1", "nonsense"], **{f"map.{i}": "x" for i in range(99)}
+    )
+    assert state.others == ("efficientnet-lite1",) and len(state.view) == MAX_SETTINGS
+    assert "nonsense" in problems[0]

@@ -20,6 +20,9 @@ from aina_core.gallery import galleries, open_gallery
 from aina_core.models import ModelName
 
 MAX_K = 500
+#: Models that can stand beside the chosen one, and settings that a link can carry.
+MAX_OTHERS = 3
+MAX_SETTINGS = 32
 Box = tuple[int, int, int, int]
 
 
@@ -38,6 +41,9 @@ class State:
         labels: only images of these labels; empty for all.
         columns: only images with these values, by column.
         exact: by exact search, not by the index.
+        others: full names of the models that stand beside `model`.
+        reference: image id of a second image, which the query is held against.
+        view: settings of single pages, as "map.method": "umap"; each page checks its own.
     """
 
     gallery: str = ""
@@ -50,6 +56,9 @@ class State:
     labels: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exact: bool = False
+    others: tuple[str, ...] = ()
+    reference: str | None = None
+    view: Mapping[str, str] = field(default_factory=dict)
 
 
 def to_params(state: State) -> dict[str, list[str]]:
@@ -71,7 +80,11 @@ def to_params(state: State) -> dict[str, list[str]]:
         params["where"] = where
     if state.exact:
         params["exact"] = ["1"]
-    return params
+    if state.others:
+        params["other"] = list(state.others)
+    if state.reference is not None:
+        params["reference"] = [state.reference]
+    return params | {name: [value] for name, value in state.view.items()}
 
 
 def _escaped(column: str) -> str:
@@ -108,6 +121,13 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
         problems.append("The link's crop, k or threshold cannot be read; the defaults are shown.")
         crop, threshold, k = None, None, State.k
     upload = first.get("upload")
+    others = []
+    for other in params.get("other", ())[:MAX_OTHERS]:
+        try:
+            others.append(str(ModelName.parse(other)))
+        except AinaError as error:
+            problems.append(str(error))
+    settings = [(name, value) for name, value in first.items() if "." in name]
     return (
         State(
             gallery=gallery,
@@ -120,6 +140,9 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
             labels=tuple(params.get("label", ())),
             columns=columns,
             exact=first.get("exact") == "1",
+            others=tuple(dict.fromkeys(others)),
+            reference=first.get("reference"),
+            view=dict(settings[:MAX_SETTINGS]),
         ),
         problems,
     )
@@ -160,7 +183,8 @@ def change(**changes: Any) -> None:
     """Change the state; a new query drops the crop, a new gallery drops query and filters."""
     state = current()
     if changes.get("gallery", state.gallery) != state.gallery:
-        changes = {"image": None, "upload": None, "labels": (), "columns": {}, **changes}
+        dropped = {"image": None, "upload": None, "reference": None, "labels": (), "columns": {}}
+        changes = {**dropped, **changes}
     if {"image", "upload"} & changes.keys():
         changes = {"image": None, "upload": None, "crop": None, **changes}
     st.session_state[_STATE] = dataclasses.replace(state, **changes)
@@ -180,7 +204,8 @@ def _settle() -> None:
     """Choose what has not been chosen, so that no page opens empty."""
     state = current()
     if state.gallery not in galleries():
-        state = State(gallery=(galleries() or [""])[0], model=state.model, k=state.k)
+        gallery = (galleries() or [""])[0]
+        state = State(gallery=gallery, model=state.model, k=state.k, view=state.view)
     if state.gallery and state.image is None and state.upload is None:
         state = dataclasses.replace(state, image=_first_image(state))
     st.session_state[_STATE] = state
@@ -214,5 +239,32 @@ def bind(name: str, value: Any, read: Callable[[Any], Any] = lambda shown: shown
 
     def changed() -> None:
         change(**{name: read(st.session_state[key])})
+
+    return {"key": key, "on_change": changed}
+
+
+def setting(name: str, default: str) -> str:
+    """Return a page's own setting, named "page.setting", as the URL has it."""
+    return current().view.get(name, default)
+
+
+def bind_setting(
+    name: str, value: Any, default: str, write: Callable[[Any], str] = str
+) -> dict[str, Any]:
+    """Return the keywords that tie a widget to a page's own setting, in both directions.
+
+    Args:
+        name: "page.setting".
+        value: what the widget shall show.
+        default: the text of the setting that the URL leaves out.
+        write: from what the widget shows to the text in the URL.
+    """
+    key = f"aina.{name}"
+    st.session_state[key] = value
+
+    def changed() -> None:
+        text = write(st.session_state[key])
+        others = {other: kept for other, kept in current().view.items() if other != name}
+        change(view=others if text == default else {**others, name: text})
 
     return {"key": key, "on_change": changed}

@@ -1,4 +1,4 @@
-"""Arrays to plotly figures; nothing here knows of a screen."""
+"""Where the hits of a query stand among the similarities of a gallery."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aina_core.figures.colours import BASELINE, HIT, QUERY, REST
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Okabe and Ito's colours, which colour-blind eyes tell apart.
-QUERY = "#D55E00"
-HIT = "#0072B2"
-REST = "#9AA0A6"
-BASELINE = "#CC79A7"
 _BINS = 80
 _MARKED_HITS = 300
 
