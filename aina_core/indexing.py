@@ -11,7 +11,7 @@ import numpy as np
 from aina_core import images
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryBusyError, ImageError
-from aina_core.gallery import Gallery, UpdateReport, create, read_labels, update
+from aina_core.gallery import Gallery, LabelsFile, UpdateReport, create, update
 from aina_core.index import open_index
 from aina_core.models import EXACT, FAST, ModelName
 from aina_core.work import Progress, Stop, never, silent
@@ -37,7 +37,7 @@ def index(
         name: of the gallery; made when there is none.
         folder: of its images; None for a gallery that keeps its images itself.
         model: a registered name, with or without a variant.
-        labels: a labels file (see `gallery.read_labels`).
+        labels: a labels file (see `gallery.LabelsFile`).
         mode: "exact" or "fast"; by default what the model's name says.
         device: see `load_embedder`.
         runtime: see `load_embedder`.
@@ -48,7 +48,7 @@ def index(
         AinaError: see `gallery.create`, `load_embedder`, `gallery.update`.
     """
     chosen = ModelName.parse(model, mode)
-    annotations = None if labels is None else read_labels(labels)
+    annotations = None if labels is None else LabelsFile(labels)
     gallery = create(name, folder)
     progress("loading the model", 0, 0)
     embedder = load_embedder(str(chosen), device=device, runtime=runtime)

@@ -47,7 +47,7 @@ def _make_catalogue_again(gallery: Gallery) -> None:
             path.unlink()
         catalogue = Catalogue(gallery.folder / "catalogue.sqlite")
         catalogue.create()
-        catalogue.annotate(labels)
+        catalogue.annotate(labels.items())
 
 
 def repair(gallery: Gallery, *, progress: Progress = silent, stop: Stop = never) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,10 +32,10 @@ from aina_core.errors import (
 from aina_core.gallery import (
     Annotation,
     Gallery,
+    LabelsFile,
     create,
     galleries,
     open_gallery,
-    read_labels,
     update,
 )
 from aina_core.gallery.update import CHUNK
@@ -63,6 +64,12 @@ def stored(gallery: Gallery, model: str) -> tuple[bytes, bytes, bytes]:
     store = gallery.store(model)
     names = gallery.manifest(model)["files"]
     return tuple((store.folder / name).read_bytes() for name in names)  # type: ignore[return-value]
+
+
+def thumbnails(gallery: Gallery) -> set[str]:
+    """The checksums of the files that have a thumbnail."""
+    with contextlib.closing(sqlite3.connect(gallery.folder / "catalogue.sqlite")) as catalogue:
+        return {row[0] for row in catalogue.execute("SELECT sha256 FROM thumbnails")}
 
 
 @pytest.fixture
@@ -121,7 +128,7 @@ def test_add_change_remove_touch_and_rename(gallery, embedder, photos, pictures)
         if key in first.ids and key != "camera/1.jpg":
             assert (row == kept[first.ids.index(key)]).all()
     assert set(gallery.catalogue.images()) == set(now.ids)
-    assert gallery.catalogue.thumbnail_checksums() >= set(now.checksums)
+    assert thumbnails(gallery) >= set(now.checksums)
     assert bring_up(gallery, embedder) == (0, 0, 0, 12)
 
 
@@ -141,10 +148,10 @@ def test_equal_files_have_equal_rows_and_one_thumbnail(gallery, embedder, photos
     vectors = gallery.vectors("tiny")
     rows = [vectors.matrix[vectors.ids.index(key)] for key in ("brick/1.jpg", "copy.jpg")]
     assert (rows[0] == rows[1]).all()
-    assert len(gallery.catalogue.thumbnail_checksums()) == 12
+    assert len(thumbnails(gallery)) == 12
     (photos / "copy.jpg").unlink()
     bring_up(gallery, embedder)
-    assert len(gallery.catalogue.thumbnail_checksums()) == 12
+    assert len(thumbnails(gallery)) == 12
 
 
 def test_hidden_files_and_other_files_are_passed_over(gallery, embedder, photos):
@@ -428,7 +435,7 @@ def test_a_gallery_is_made_once(home, photos):
         def make(name: str, barrier: threading.Barrier = barrier) -> int:
             barrier.wait()
             made = create(name, photos)
-            made.catalogue.annotate({"a": Annotation(str(threading.get_ident()))})
+            made.catalogue.annotate([("a", Annotation(str(threading.get_ident())))])
             return made.catalogue.path.stat().st_ino
 
         with ThreadPoolExecutor(4) as pool:
@@ -720,7 +727,7 @@ def flip(path: Path) -> None:
 
 def damage_of(kind: str, folder: Path) -> None:
     (vectors,) = folder.glob("vectors-*.npy")
-    (rows,) = folder.glob("rows-*.json")
+    (rows,) = folder.glob("rows-*.jsonl")
     if kind == "vectors flipped":
         flip(vectors)
     elif kind == "vectors cut":
@@ -728,9 +735,8 @@ def damage_of(kind: str, folder: Path) -> None:
     elif kind == "vectors gone":
         vectors.unlink()
     elif kind == "rows swapped":
-        table = json.loads(rows.read_text())
-        table["ids"][:2] = table["ids"][1::-1]
-        rows.write_text(json.dumps(table, indent=1))
+        first, second, *others = rows.read_text().splitlines(keepends=True)
+        rows.write_text("".join([second, first, *others]))
     elif kind == "baseline flipped":
         flip(next(folder.glob("baseline-*.npy")))
     elif kind == "manifest garbage":
@@ -843,7 +849,7 @@ def test_a_damaged_record_of_a_gallery_is_one_sentence(gallery):
 def labels(tmp_path: Path, content: str | bytes) -> dict[str, Annotation]:
     path = tmp_path / "labels.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_labels(path)
+    return dict(LabelsFile(path).items())
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -889,8 +895,8 @@ def test_labels_that_cannot_be_read(content, message, tmp_path):
 
 def test_a_labels_file_that_is_missing_or_too_large(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"gone\.csv cannot be read \(the file is missing\)"):
-        read_labels(tmp_path / "gone.csv")
-    monkeypatch.setattr("aina_core.gallery.scan._MAX_LABEL_BYTES", 10)
+        LabelsFile(tmp_path / "gone.csv")
+    monkeypatch.setattr("aina_core.gallery.labels._MAX_BYTES", 10)
     with pytest.raises(InputError, match="over 0 MB"):
         labels(tmp_path, "id,label\na,b\n")
 

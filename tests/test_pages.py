@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import shutil
 import zipfile
 
@@ -13,7 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from aina_core import demo, images, models, uploads, work
-from aina_core.gallery import create, galleries, open_gallery, read_labels, update
+from aina_core.gallery import LabelsFile, create, galleries, open_gallery, update
 from aina_core.models import spec as registry
 from ui import query
 from ui.components import Pasted
@@ -540,12 +541,15 @@ def test_a_gallery_of_a_folder(home, started, photos, monkeypatch, tmp_path):
 
 
 def test_a_folder_that_cannot_be_read(home, photos, monkeypatch):
-    def closed(*_, **options):
-        options["onerror"](PermissionError(13, "Permission denied", str(photos)))
-        return iter(())
+    look = os.scandir
+
+    def closed(folder="."):
+        if folder == photos:
+            raise PermissionError(13, "Permission denied", str(photos))
+        return look(folder)
 
     monkeypatch.setenv("AINA_ROOTS", str(photos))
-    monkeypatch.setattr("aina_core.gallery.scan.os.walk", closed)
+    monkeypatch.setattr("aina_core.gallery.scan.os.scandir", closed)
     app = App(GALLERIES).set("text_input", "new.folder", str(photos))
     assert "check its permissions" in app.said("error")[0]
     assert app.widget("button", "new.go").disabled
@@ -618,7 +622,7 @@ def nasty(home, embedder, tmp_path, pictures):
     labels.write_text("\n".join(rows))
     gallery = create("__nasty__", folder)
     update(gallery, embedder)
-    gallery.catalogue.annotate(read_labels(labels))
+    gallery.catalogue.annotate(LabelsFile(labels).items())
     return gallery
 
 

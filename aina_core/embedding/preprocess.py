@@ -33,8 +33,11 @@ def preprocess(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
     short = min(height, width)
     size = (int(recipe.resize * height / short), int(recipe.resize * width / short))
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (1, 3, height, width)
-    if size != (height, width):
-        picture = F.interpolate(picture, size, mode=recipe.interpolation, antialias=True)
+    # Pillow shrinks what is over twice as tall as wide along its height first, and rounds between.
+    steps = [(size[0], width), size] if height > 2 * width and size[0] < height else [size]
+    for step in steps:
+        if step != picture.shape[2:]:
+            picture = F.interpolate(picture, step, mode=recipe.interpolation, antialias=True)
     top, left = (round((side - recipe.crop) / 2) for side in size)
     square = picture[0, :, top : top + recipe.crop, left : left + recipe.crop]
     return np.ascontiguousarray(square.permute(1, 2, 0).numpy())

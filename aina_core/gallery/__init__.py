@@ -32,7 +32,7 @@ from aina_core.errors import (
     UnknownNameError,
 )
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
-from aina_core.gallery.scan import folder_label, read_labels
+from aina_core.gallery.labels import LabelsFile, folder_label
 from aina_core.gallery.update import UpdateReport, update
 from aina_core.gallery.vectors import Vectors, VectorStore
 
@@ -40,13 +40,13 @@ __all__ = [
     "Annotation",
     "Gallery",
     "ImageRecord",
+    "LabelsFile",
     "UpdateReport",
     "Vectors",
     "create",
     "folder_label",
     "galleries",
     "open_gallery",
-    "read_labels",
     "update",
     "valid_name",
 ]

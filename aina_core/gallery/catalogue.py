@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -64,6 +65,15 @@ class Annotation:
     label: str = ""
     caption: str = ""
     columns: dict[str, str] = field(default_factory=dict)
+
+    def as_row(self) -> tuple[str, str, str]:
+        """Return it as the catalogue stores it: label, caption, columns as JSON."""
+        return self.label, self.caption, json.dumps(self.columns, ensure_ascii=False)
+
+    @classmethod
+    def from_row(cls, label: str, caption: str, columns: str) -> Annotation:
+        """Return what `as_row` gave."""
+        return cls(label, caption, json.loads(columns))
 
 
 class Catalogue:
@@ -129,9 +139,7 @@ class Catalogue:
         """Return what the labels file said, by image id; images without a line are absent."""
         with self._connection() as connection:
             rows = connection.execute("SELECT id, label, caption, columns FROM annotations")
-            return {
-                key: Annotation(label, text, json.loads(more)) for key, label, text, more in rows
-            }
+            return {key: Annotation.from_row(*row) for key, *row in rows}
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """Return the thumbnail of the image with these bytes, a JPEG, or None."""
@@ -140,11 +148,6 @@ class Catalogue:
                 "SELECT jpeg FROM thumbnails WHERE sha256=?", (sha256,)
             ).fetchone()
         return row[0] if row else None
-
-    def thumbnail_checksums(self) -> set[str]:
-        """Return the checksums of the images that have a thumbnail."""
-        with self._connection() as connection:
-            return {row[0] for row in connection.execute("SELECT sha256 FROM thumbnails")}
 
     def counts(self) -> tuple[int, int]:
         """Return how many images and how many failures there are."""
@@ -156,7 +159,12 @@ class Catalogue:
 
     def failures(self) -> list[ImageRecord]:
         """Return the files that are not usable, in the order of their ids."""
-        return [record for record in self.images().values() if record.failure is not None]
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images "
+                "WHERE failure IS NOT NULL ORDER BY id"
+            )
+            return [ImageRecord(*row) for row in rows]
 
     def version(self) -> int:
         """Return a number that grows whenever the catalogue changes."""
@@ -179,22 +187,24 @@ class Catalogue:
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget images, with thumbnails that no other image shows."""
+        remaining = iter(ids)
+        first = list(itertools.islice(remaining, 1))
+        if not first:  # nothing changes
+            return
         with self._changing() as connection:
-            connection.executemany("DELETE FROM images WHERE id=?", ((key,) for key in ids))
+            keys = ((key,) for key in itertools.chain(first, remaining))
+            connection.executemany("DELETE FROM images WHERE id=?", keys)
             connection.execute(
                 "DELETE FROM thumbnails WHERE sha256 NOT IN (SELECT sha256 FROM images)"
             )
 
-    def annotate(self, annotations: dict[str, Annotation]) -> None:
-        """Replace all that a labels file said."""
+    def annotate(self, annotations: Iterable[tuple[str, Annotation]]) -> None:
+        """Replace all that a labels file said, by (image id, annotation), each id once."""
         with self._changing() as connection:
             connection.execute("DELETE FROM annotations")
             connection.executemany(
                 "INSERT INTO annotations VALUES (?,?,?,?)",
-                (
-                    (key, a.label, a.caption, json.dumps(a.columns, ensure_ascii=False))
-                    for key, a in annotations.items()
-                ),
+                ((key, *annotation.as_row()) for key, annotation in annotations),
             )
 
     @contextlib.contextmanager

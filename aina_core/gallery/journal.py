@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,42 +16,51 @@ from aina_core import paths
 
 
 class Journal:
-    """Rows that a run has computed, appended in chunks; a chunk counts when its line is whole."""
+    """Rows that a run has computed, appended in chunks; a chunk counts when its line is whole.
+
+    Attributes:
+        fingerprint: what makes its rows comparable to others.
+        dim: length of a row.
+        count: how many rows it has.
+        data: their file, float32 (count, dim) without a header.
+    """
 
     def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         self.fingerprint = fingerprint
         self.dim = int(fingerprint["dim"])
-        self.keys: list[tuple[str, str]] = []
-        self._data, self._lines = folder / "journal.f32", folder / "journal.jsonl"
+        self.count = 0
+        self.data, self._lines = folder / "journal.f32", folder / "journal.jsonl"
         self._resume()
 
     def _resume(self) -> None:
         """Keep the chunks that are whole; cut off what follows, or all when of another kind."""
-        head = json.dumps({"fingerprint": dict(self.fingerprint)}) + "\n"
-        kept, size = head, 0
-        if self._data.exists() and self._lines.exists():
-            lines = self._lines.read_text("utf-8", errors="replace").splitlines(keepends=True)
-            with self._data.open("rb") as data:
-                for line in lines[1:] if lines[:1] == [head] else ():
-                    keys = self._whole_chunk(line, data)
-                    if keys is None:
-                        break
-                    self.keys += keys
-                    kept += line
-                    size += len(keys) * self.dim * 4
-        with self._data.open("ab") as data:
-            data.truncate(size)
-        with paths.replacing(self._lines) as file:
-            file.write(kept.encode())
+        head = (json.dumps({"fingerprint": dict(self.fingerprint)}) + "\n").encode()
+        with self.data.open("ab+") as data, paths.replacing(self._lines) as kept:
+            kept.write(head)
+            data.seek(0)
+            for line in self._chunks(head):
+                keys = self._whole_chunk(line, data)
+                if keys is None:
+                    break
+                kept.write(line)
+                self.count += len(keys)
+            data.truncate(self.count * self.dim * 4)
 
-    def _whole_chunk(self, line: str, data: io.BufferedReader) -> list[tuple[str, str]] | None:
+    def _chunks(self, head: bytes) -> Iterator[bytes]:
+        """The lines after the head, when that is the one expected."""
+        if self._lines.exists():
+            with self._lines.open("rb") as lines:
+                if lines.readline() == head:
+                    yield from lines
+
+    def _whole_chunk(self, line: bytes, data: IO[bytes]) -> list[tuple[str, str]] | None:
         try:
             entry = json.loads(line)
-            keys = [(str(key), str(sha256)) for key, sha256 in entry["rows"]]
+            keys = _keys(entry)
         except (ValueError, KeyError, TypeError):
             return None
         chunk = data.read(len(keys) * self.dim * 4)
-        whole = line.endswith("\n") and hashlib.sha256(chunk).hexdigest() == entry.get("sha256")
+        whole = line.endswith(b"\n") and hashlib.sha256(chunk).hexdigest() == entry.get("sha256")
         return keys if whole else None
 
     def append(self, keys: Sequence[tuple[str, str]], rows: np.ndarray) -> None:
@@ -63,20 +72,24 @@ class Journal:
         """
         chunk = np.ascontiguousarray(rows, "<f4").tobytes()
         entry = {"rows": list(keys), "sha256": hashlib.sha256(chunk).hexdigest()}
-        for path, data in ((self._data, chunk), (self._lines, (json.dumps(entry) + "\n").encode())):
+        for path, data in ((self.data, chunk), (self._lines, (json.dumps(entry) + "\n").encode())):
             with path.open("ab") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        self.keys += keys
+        self.count += len(keys)
 
-    def rows(self) -> np.ndarray:
-        """Return all rows, float32 (len(keys), dim), memory-mapped."""
-        if not self.keys:
-            return np.empty((0, self.dim), np.float32)
-        return np.memmap(self._data, np.dtype("<f4"), "r", shape=(len(self.keys), self.dim))
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """Yield (image id, file checksum) of each row, in the order of the rows."""
+        with self._lines.open("rb") as lines:
+            for line in itertools.islice(lines, 1, None):
+                yield from _keys(json.loads(line))
 
     def end(self) -> None:
         """Delete the journal."""
         self._lines.unlink(missing_ok=True)
-        self._data.unlink(missing_ok=True)
+        self.data.unlink(missing_ok=True)
+
+
+def _keys(entry: Any) -> list[tuple[str, str]]:
+    return [(str(key), str(sha256)) for key, sha256 in entry["rows"]]

@@ -1,20 +1,14 @@
-"""What a gallery's folder holds, and what a labels file says of it."""
+"""What a gallery's folder holds."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from aina_core import images
-from aina_core.errors import GalleryError, ImageError, InputError
-from aina_core.gallery.catalogue import Annotation
-
-_MAX_LABEL_BYTES = 200 << 20
-_MAX_COLUMNS = 64
+from aina_core.errors import GalleryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +33,25 @@ class Found:
 def scan(folder: Path) -> tuple[list[Found], list[str]]:
     """List every file below a folder whose name ends like a picture's, in the order of the ids.
 
-    Hidden files and folders are passed over; links to files are followed, links to folders are not.
-
     Returns:
         The files, and the ids of sub-folders that could not be read.
+
+    Raises:
+        GalleryError: the folder is missing or cannot be read.
+    """
+    unreadable: list[str] = []
+    found = sorted(walk(folder, unreadable), key=lambda file: file.id)
+    return found, sorted(unreadable)
+
+
+def walk(folder: Path, unreadable: list[str]) -> Iterator[Found]:
+    """Yield every file below a folder whose name ends like a picture's, in no order.
+
+    Hidden files and folders are passed over; links to files are followed, links to folders are not.
+
+    Args:
+        folder: where to begin.
+        unreadable: receives the ids of sub-folders that cannot be read.
 
     Raises:
         GalleryError: the folder is missing or cannot be read.
@@ -53,20 +62,33 @@ def scan(folder: Path) -> tuple[list[Found], list[str]]:
         exists = False
     if not exists:
         raise GalleryError(f"The folder {folder} is missing; give a folder that exists.")
-    unreadable: list[str] = []
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        try:
+            with os.scandir(current) as entries:  # not os.walk, which holds a whole folder
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    path = current / entry.name
+                    if _is_folder(entry):
+                        if not entry.is_symlink():
+                            pending.append(path)
+                    elif path.suffix.lower() in images.SUFFIXES:
+                        yield _found(path, folder)
+        except OSError:
+            if current == folder:
+                raise GalleryError(
+                    f"The folder {folder} cannot be read; check its permissions."
+                ) from None
+            unreadable.append(_identify(current, folder)[0])
 
-    def complain(error: OSError) -> None:
-        unreadable.append(_identify(Path(error.filename), folder)[0])
 
-    found = []
-    for name, subfolders, files in os.walk(folder, onerror=complain):
-        subfolders[:] = [sub for sub in subfolders if not sub.startswith(".")]
-        for file in files:
-            if not file.startswith(".") and Path(file).suffix.lower() in images.SUFFIXES:
-                found.append(_found(Path(name, file), folder))
-    if "." in unreadable:
-        raise GalleryError(f"The folder {folder} cannot be read; check its permissions.")
-    return sorted(found, key=lambda file: file.id), sorted(unreadable)
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _identify(path: Path, folder: Path) -> tuple[str, str | None]:
@@ -87,52 +109,3 @@ def _found(path: Path, folder: Path) -> Found:
         reason = "broken link" if path.is_symlink() else f"cannot be read: {error.strerror}"
         return Found(image_id, path, 0, 0, problem or reason)
     return Found(image_id, path, status.st_size, status.st_mtime_ns, problem)
-
-
-def folder_label(image_id: str) -> str:
-    """Return the label that an image has by its folder: the path above it, or empty."""
-    return image_id.rpartition("/")[0]
-
-
-def read_labels(path: Path) -> dict[str, Annotation]:
-    """Read a CSV with columns id and label; `caption` and any others become filters.
-
-    Comma, semicolon or tab; UTF-8, with or without a byte order mark.
-
-    Raises:
-        InputError: it cannot be read, or lacks the columns.
-    """
-    try:
-        text = images.read_bytes(path).decode("utf-8-sig")
-    except (ImageError, UnicodeDecodeError) as error:
-        detail = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"({error})"
-        raise InputError(f"The labels file {path.name} cannot be read {detail}.") from None
-    if len(text) > _MAX_LABEL_BYTES:
-        raise InputError(f"The labels file {path.name} is over {_MAX_LABEL_BYTES >> 20} MB.")
-    return dict(_annotations(text, path.name))
-
-
-def _annotations(text: str, name: str) -> Iterator[tuple[str, Annotation]]:
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        names = enumerate(reader.fieldnames or (), start=1)
-    except csv.Error as error:
-        raise InputError(f"The labels file {name} is damaged: {error}.") from None
-    columns = [column.strip() or f"column {number}" for number, column in names]
-    if "id" not in columns or "label" not in columns or len(columns) > _MAX_COLUMNS:
-        raise InputError(
-            f"The labels file {name} must begin with a line that names the columns id and label, "
-            f"and at most {_MAX_COLUMNS} in all; it names: {', '.join(columns[:8]) or 'none'}."
-        )
-    reader.fieldnames = columns
-    try:
-        for row in reader:
-            cells = {key: (row.get(key) or "").strip() for key in columns}
-            image_id = cells.pop("id")
-            label, caption = cells.pop("label"), cells.pop("caption", "")
-            if image_id:
-                yield image_id, Annotation(label, caption, cells)
-    except csv.Error as error:
-        raise InputError(f"The labels file {name} is damaged: {error}.") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ import numpy as np
 from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError
-from aina_core.gallery.catalogue import Annotation, ImageRecord
+from aina_core.gallery.catalogue import ImageRecord
 from aina_core.gallery.journal import Journal
-from aina_core.gallery.scan import Found, scan
-from aina_core.gallery.vectors import Vectors, merged
+from aina_core.gallery.labels import Labels
+from aina_core.gallery.plan import Changes, Plan, Task
+from aina_core.gallery.scan import walk
 from aina_core.work import Progress, Stop, never, silent
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def update(
     gallery: Gallery,
     embedder: Embedder,
     *,
-    labels: dict[str, Annotation] | None = None,
+    labels: Labels | None = None,
     progress: Progress = silent,
     stop: Stop = never,
 ) -> UpdateReport:
@@ -128,174 +128,142 @@ class _Run:
         self.thumbnail_seconds = 0.0
         self.labelled: int | None = None
 
-    def update(self, labels: dict[str, Annotation] | None) -> UpdateReport:
+    def update(self, labels: Labels | None) -> UpdateReport:
         """See `update`."""
+        with Plan.open(self.gallery.root, self.catalogue) as plan:
+            return self._update(plan, labels)
+
+    def _update(self, plan: Plan, labels: Labels | None) -> UpdateReport:
         self.progress("reading the folder", 0, 0)
-        files, unreadable = scan(self.gallery.root)
-        known = self.catalogue.images()
-        if not files and any(record.failure is None for record in known.values()):
+        unreadable: list[str] = []
+        plan.find(walk(self.gallery.root, unreadable))
+        if plan.empty:
             raise GalleryError(
                 f"The folder {self.gallery.root} is empty now, but the gallery "
                 f"{self.gallery.name} has images of it; delete the gallery if that is meant."
             )
         if labels is not None:
-            self._annotate(labels, files)
+            self._annotate(plan, labels)
         started = time.monotonic()
         before = self._previous()
-        previous = before if before and self._comparable(before) else None
+        usable = before is not None and before["fingerprint"] == self.embedder.fingerprint()
+        previous = before if usable else None
+        if before is not None:
+            plan.remember(self.store.keys(before), usable=usable)
         journal = self.store.journal(self.embedder.fingerprint())
-        have = merged(journal, previous)
-        todo = [file for file in files if not _settled(file, known.get(file.id), have)]
-        embedded = self._embed(todo, known, have, journal)
+        plan.journaled(journal.keys(), 0)
+        embedded = self._embed(plan, journal)
         stopped = self.stop()
-        known = self._forget(files, unreadable)
-        have = merged(journal, previous)
-        rows = [
-            (record.id, record.sha256)
-            for record in known.values()
-            if record.failure is None and have.get(record.id) == record.sha256
-        ]
-        manifest = self._commit(rows, journal, previous)
+        self.catalogue.remove(plan.gone(unreadable))
+        changes = plan.finish()
+        manifest = self._commit(plan, changes, journal, previous)
         seconds = time.monotonic() - started
         if manifest["count"] and embedded:
             self.store.add_record(images_per_second=round(embedded / seconds, 2))
-        old = dict(zip(before.ids, before.checksums, strict=True)) if before else {}
-        return self._report(old, dict(rows), known, embedded, seconds, stopped)
+        return self._report(changes, embedded, seconds, stopped)
 
-    def _annotate(self, labels: dict[str, Annotation], files: list[Found]) -> None:
-        matched = sum(file.id in labels for file in files)
-        if labels and files and not matched:
+    def _annotate(self, plan: Plan, labels: Labels) -> None:
+        named, matched = plan.label(labels)
+        example = plan.example()
+        if named and example is not None and not matched:
             raise InputError(
-                f"None of the {len(labels):,} ids of the labels file is an image of the folder; an "
-                f"id is a path relative to the folder, as: {files[0].id}"
+                f"None of the {named:,} ids of the labels file is an image of the folder; an "
+                f"id is a path relative to the folder, as: {example}"
             )
-        self.catalogue.annotate(labels)
+        self.catalogue.annotate(plan.labels())
         self.labelled = matched
 
-    def _previous(self) -> Vectors | None:
+    def _previous(self) -> dict[str, Any] | None:
+        """The manifest of the last generation, if there is one and it is whole."""
         try:
-            return self.store.open()
+            return self.store.verified()
         except DamagedError:
             return None  # there is none, or it is damaged: either way all is embedded
 
-    def _comparable(self, vectors: Vectors) -> bool:
-        return vectors.manifest["fingerprint"] == self.embedder.fingerprint()
-
-    def _embed(
-        self,
-        todo: list[Found],
-        known: dict[str, ImageRecord],
-        have: dict[str, str],
-        journal: Journal,
-    ) -> int:
+    def _embed(self, plan: Plan, journal: Journal) -> int:
         """Embed files and put the outcomes on the disk chunk by chunk; return how many vectors."""
-        shown = self.catalogue.thumbnail_checksums()
+        total = plan.settle()
         embedded, chunk = 0, _Chunk()
-        prepare = self._preparation(have, shown)
-        self.progress("embedding", 0, len(todo))
-        outcomes = self.embedder.run(todo, prepare, stop=self.stop)
-        for done, (file, prepared, row) in enumerate(outcomes, start=1):
+        self.progress("embedding", 0, total)
+        outcomes = self.embedder.run(plan.tasks(), self._prepare, stop=self.stop)
+        for done, (task, prepared, row) in enumerate(outcomes, start=1):
             record = prepared.record
-            if record != known.get(file.id):
+            if record != task.known:
                 chunk.records.append(record)
-            if prepared.thumbnail is not None and record.sha256 not in shown:
+            if prepared.thumbnail is not None:
                 chunk.thumbnails.append((record.sha256, prepared.thumbnail))
-                shown.add(record.sha256)
             if row is not None:
                 chunk.keys.append((record.id, record.sha256))
                 chunk.rows.append(row)
                 embedded += 1
             self.thumbnail_seconds += prepared.seconds
-            if max(len(chunk.records), len(chunk.rows)) >= CHUNK:
-                self._flush(chunk, journal)
+            if max(len(chunk.records), len(chunk.thumbnails), len(chunk.rows)) >= CHUNK:
+                self._flush(chunk, plan, journal)
                 chunk = _Chunk()
-            self.progress("embedding", done, len(todo))
-        self._flush(chunk, journal)
+            self.progress("embedding", done, total)
+        self._flush(chunk, plan, journal)
         return embedded
 
-    def _flush(self, chunk: _Chunk, journal: Journal) -> None:
+    def _flush(self, chunk: _Chunk, plan: Plan, journal: Journal) -> None:
         if chunk.rows:
+            start = journal.count
             journal.append(chunk.keys, np.stack(chunk.rows))
+            plan.journaled(chunk.keys, start)
         if chunk.records or chunk.thumbnails:
             self.catalogue.record(chunk.records, chunk.thumbnails)
 
-    def _preparation(
-        self, have: dict[str, str], shown: set[str]
-    ) -> Callable[[Found], tuple[np.ndarray | None, _Prepared]]:
-        reduced = self.embedder.reduced_side
-
-        def prepare(file: Found) -> tuple[np.ndarray | None, _Prepared]:
-            sha256 = ""
-            try:
-                if file.problem is not None:
-                    raise ImageError(file.problem)
-                data = images.read_bytes(file.path)
-                sha256 = hashlib.sha256(data).hexdigest()
-                decoded = images.decode(data, at_least=reduced)
-            except ImageError as error:
-                record = ImageRecord(file.id, file.size, file.mtime_ns, sha256, failure=str(error))
-                return None, _Prepared(record)
-            record = ImageRecord(
-                file.id, file.size, file.mtime_ns, sha256, decoded.width, decoded.height
-            )
-            prepared = _Prepared(record)
-            if sha256 not in shown:
-                started = time.monotonic()
-                prepared.thumbnail = images.thumbnail(decoded.pixels)
-                prepared.seconds = time.monotonic() - started
-            needed = have.get(file.id) != sha256
-            return decoded.pixels if needed else None, prepared
-
-        return prepare
-
-    def _forget(self, files: Iterable[Found], unreadable: list[str]) -> dict[str, ImageRecord]:
-        """Drop from the catalogue what the folder no longer has; return what is left."""
-        present = {file.id for file in files}
-        uncertain = tuple(f"{folder}/" for folder in unreadable)
-        known = self.catalogue.images()
-        gone = {key for key in known.keys() - present if not key.startswith(uncertain)}
-        if gone:
-            self.catalogue.remove(gone)
-        return {key: record for key, record in known.items() if key not in gone}
+    def _prepare(self, task: Task) -> tuple[np.ndarray | None, _Prepared]:
+        """Look at a file, on a worker thread."""
+        file, sha256 = task.file, ""
+        try:
+            if file.problem is not None:
+                raise ImageError(file.problem)
+            data = images.read_bytes(file.path)
+            sha256 = hashlib.sha256(data).hexdigest()
+            decoded = images.decode(data, at_least=self.embedder.reduced_side)
+        except ImageError as error:
+            record = ImageRecord(file.id, file.size, file.mtime_ns, sha256, failure=str(error))
+            return None, _Prepared(record)
+        record = ImageRecord(
+            file.id, file.size, file.mtime_ns, sha256, decoded.width, decoded.height
+        )
+        prepared = _Prepared(record)
+        if not (task.shown and task.known is not None and task.known.sha256 == sha256):
+            started = time.monotonic()
+            prepared.thumbnail = images.thumbnail(decoded.pixels)
+            prepared.seconds = time.monotonic() - started
+        return decoded.pixels if task.row_of != sha256 else None, prepared
 
     def _commit(
-        self, rows: list[tuple[str, str]], journal: Journal, previous: Vectors | None
+        self, plan: Plan, changes: Changes, journal: Journal, previous: dict[str, Any] | None
     ) -> dict[str, Any]:
         self.progress("writing", 0, 0)
+        if previous is not None and not (changes.added or changes.updated or changes.removed):
+            self.store.keep(previous, journal)
+            return previous
         runtime = self.embedder.runtime
-        earlier = previous.manifest["computed_on"] if previous is not None else []
-        return self.store.commit(
-            rows,
-            journal,
-            previous,
-            {
-                "computed_on": sorted({*earlier, f"{runtime.device}/{runtime.name}"}),
-                "versions": self.embedder.versions(),
-            },
-        )
+        earlier = previous["computed_on"] if previous is not None else []
+        record = {
+            "computed_on": sorted({*earlier, f"{runtime.device}/{runtime.name}"}),
+            "versions": self.embedder.versions(),
+        }
+        return self.store.commit(plan.rows(), plan.count, journal, previous, record)
 
     def _report(
-        self,
-        old: dict[str, str],
-        new: dict[str, str],
-        known: dict[str, ImageRecord],
-        embedded: int,
-        seconds: float,
-        stopped: bool,
+        self, changes: Changes, embedded: int, seconds: float, stopped: bool
     ) -> UpdateReport:
         runtime = self.embedder.runtime
         return UpdateReport(
             gallery=self.gallery.name,
             model=self.embedder.model,
             dim=self.embedder.dim,
-            added=len(new.keys() - old.keys()),
-            updated=sum(old.get(key, sha256) != sha256 for key, sha256 in new.items()),
-            removed=len(old.keys() - new.keys()),
-            unchanged=sum(old.get(key) == sha256 for key, sha256 in new.items()),
+            added=changes.added,
+            updated=changes.updated,
+            removed=changes.removed,
+            unchanged=changes.unchanged,
             failed=[
-                {"id": record.id, "reason": record.failure}
-                for record in known.values()
-                if record.failure is not None
+                {"id": record.id, "reason": record.failure or ""}
+                for record in self.catalogue.failures()
             ],
             seconds=round(seconds, 3),
             images_per_second=round(embedded / seconds, 2) if seconds else 0.0,
@@ -306,12 +274,3 @@ class _Run:
             stopped=stopped,
             labelled=self.labelled,
         )
-
-
-def _settled(file: Found, record: ImageRecord | None, have: dict[str, str]) -> bool:
-    """Whether nothing need be done for a file: it has not changed, and its outcome is known."""
-    if record is None or (record.size, record.mtime_ns) != (file.size, file.mtime_ns):
-        return False
-    if record.failure is not None:
-        return bool(record.sha256)  # what could not be read at all is tried again each time
-    return have.get(file.id) == record.sha256

@@ -4,7 +4,7 @@
 
     manifest.json        names the generation that counts, with the checksum of each of its files
     vectors-7.npy        float32 (n, dim), unit rows, in the order of the ids
-    rows-7.json          image id and file checksum of each row
+    rows-7.jsonl         a line for each row: image id, checksum of its file
     baseline-7.npy       float32 (m,), ascending: similarities of random pairs of rows
     journal.f32, .jsonl  rows computed by a run that has not ended yet, whole chunks only
     index/               what `aina_core.index` builds from the vectors
@@ -17,9 +17,12 @@ how often the work was interrupted.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +33,9 @@ import numpy as np
 from aina_core import paths
 from aina_core.errors import DamagedError
 from aina_core.gallery.journal import Journal
+from aina_core.gallery.plan import Row
 
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK_ROWS = 4096
 _BASELINE_ROWS = 2000
 _BASELINE_PAIRS = 20_000
@@ -39,21 +43,36 @@ _BASELINE_PAIRS = 20_000
 
 @dataclass(frozen=True)
 class Vectors:
-    """One generation, opened and verified.
+    """One generation, opened and verified; it stays readable when the next one takes its place.
 
     Attributes:
-        ids: image id of each row.
-        checksums: SHA-256 of the file that each row was computed from.
+        table: uint8, the bytes of the file of rows, memory-mapped.
         matrix: float32 (n, dim), unit rows, memory-mapped, read-only.
         baseline: float32 (m,), ascending similarities of random pairs; empty below two images.
         manifest: what is recorded of it.
     """
 
-    ids: list[str]
-    checksums: list[str]
+    table: np.ndarray
     matrix: np.ndarray
     baseline: np.ndarray
     manifest: dict[str, Any]
+
+    @functools.cached_property
+    def _keys(self) -> list[list[str]]:
+        keys = [json.loads(line) for line in self.table.tobytes().splitlines()]
+        if len(keys) != len(self.matrix):
+            raise DamagedError(f"There are {len(keys)} names for {len(self.matrix)} vectors.")
+        return keys
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """Image id of each row."""
+        return [image_id for image_id, _ in self._keys]
+
+    @functools.cached_property
+    def checksums(self) -> list[str]:
+        """SHA-256 of the file that each row was computed from."""
+        return [sha256 for _, sha256 in self._keys]
 
     @property
     def checksum(self) -> str:
@@ -81,6 +100,28 @@ class VectorStore:
         if not _is_complete(manifest):
             raise DamagedError(f"{path.name} is damaged, or has an unknown format.")
         return manifest
+
+    def verified(self) -> dict[str, Any]:
+        """Return the manifest after checking size and checksum of its files; for the writer.
+
+        Raises:
+            DamagedError: there is none, or a file does not match it.
+        """
+        manifest = self.manifest()
+        if manifest is None:
+            raise DamagedError("No vectors are stored yet.")
+        problem = next(self._problems(manifest), None)
+        if problem is not None:
+            raise DamagedError(problem)
+        self._load(manifest)  # which looks at its shape
+        return manifest
+
+    def keys(self, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield (image id, file checksum) of each row of a generation, one at a time."""
+        with (self.folder / _names(manifest["generation"])[1]).open("rb") as lines:
+            for line in lines:
+                image_id, sha256 = json.loads(line)
+                yield image_id, sha256
 
     def open(self) -> Vectors:
         """Open the current generation after checking size and checksum of its files.
@@ -129,91 +170,96 @@ class VectorStore:
                 yield f"{name} is missing."
 
     def _load(self, manifest: dict[str, Any]) -> Vectors:
-        generation = manifest["generation"]
-        rows = paths.read_json(self.folder / f"rows-{generation}.json")
-        matrix = _map(self.folder / f"vectors-{generation}.npy", manifest["count"])
-        baseline = np.load(self.folder / f"baseline-{generation}.npy")
-        shape = (len(rows["ids"]), manifest["dim"])
+        vectors, table, baseline = (self.folder / n for n in _names(manifest["generation"]))
+        matrix = _map(vectors, manifest["count"])
+        shape = (manifest["count"], manifest["dim"])
         if matrix.shape != shape or matrix.dtype != np.float32:
             raise DamagedError(
                 f"The vectors have shape {matrix.shape}, their manifest says {shape}."
             )
-        return Vectors(rows["ids"], rows["sha256"], matrix, baseline, manifest)
+        names = np.memmap(table, np.uint8, "r") if manifest["count"] else np.empty(0, np.uint8)
+        return Vectors(names, matrix, np.load(baseline), manifest)
 
     def journal(self, fingerprint: Mapping[str, Any]) -> Journal:
         """Open the journal for a run, with what an interrupted run of the same kind left in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return Journal(self.folder, fingerprint)
 
+    def keep(self, manifest: Mapping[str, Any], journal: Journal) -> None:
+        """End a run that has changed nothing: the generation stays, the journal goes."""
+        journal.end()
+        self._sweep(manifest)
+
     def commit(
         self,
-        rows: Sequence[tuple[str, str]],
+        rows: Iterable[Row],
+        count: int,
         journal: Journal,
-        previous: Vectors | None,
+        previous: Mapping[str, Any] | None,
         record: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Make the next generation of the previous one's rows and the journal's; end the journal.
+        """Make the next generation of rows of the previous one and the journal; end the journal.
 
         Args:
-            rows: (image id, file checksum) in the order of the ids; each stands in the journal or
-                in `previous`.
+            rows: in the order of the ids; each stands in the journal or in `previous`.
+            count: how many.
             journal: this run's.
-            previous: the current generation, if its rows may be taken over.
+            previous: manifest of the current generation, if its rows may be taken over.
             record: what else the manifest shall say.
 
         Returns:
-            The manifest in force. When nothing has changed, the generation stays as it is.
+            The manifest, now in force.
         """
-        old = previous and list(zip(previous.ids, previous.checksums, strict=True))
-        if previous is not None and old == list(rows):
-            manifest = previous.manifest
-        else:
-            manifest = self._write(rows, journal, previous, record)
-        journal.end()
-        self._sweep(manifest)
-        return manifest
-
-    def _write(
-        self,
-        rows: Sequence[tuple[str, str]],
-        journal: Journal,
-        previous: Vectors | None,
-        record: Mapping[str, Any],
-    ) -> dict[str, Any]:
         numbers = [int(path.stem.partition("-")[2]) for path in self.folder.glob("vectors-*.npy")]
         generation = max(numbers, default=0) + 1
-        dim = journal.dim
-        sources = [journal.rows()] + ([previous.matrix] if previous is not None else [])
-        places = {}
-        if previous is not None:
-            old = zip(previous.ids, previous.checksums, strict=True)
-            places = {key: (1, row) for row, key in enumerate(old)}
-        places |= {key: (0, row) for row, key in enumerate(journal.keys)}
         vectors, table, baseline = names = _names(generation)
-        with paths.replacing(self.folder / vectors) as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), dim)}
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(rows), _BLOCK_ROWS):
-                block = [places[key] for key in rows[start : start + _BLOCK_ROWS]]
-                taken = np.stack([sources[source][row] for source, row in block])
-                file.write(taken.astype("<f4").tobytes())
-        matrix = _map(self.folder / vectors, len(rows))
+        with (
+            contextlib.ExitStack() as sources,
+            paths.replacing(self.folder / vectors) as data,
+            paths.replacing(self.folder / table) as lines,
+        ):
+            header = {"descr": "<f4", "fortran_order": False, "shape": (count, journal.dim)}
+            np.lib.format.write_array_header_1_0(data, header)
+            take = self._taking(sources, journal, previous)
+            for row in rows:
+                data.write(take(row))
+                key = json.dumps([row.id, row.sha256], ensure_ascii=False)
+                lines.write(f"{key}\n".encode())
+        matrix = _map(self.folder / vectors, count)
         with paths.replacing(self.folder / baseline) as file:
             np.save(file, random_pairs(matrix))
-        ids, checksums = [key for key, _ in rows], [sha256 for _, sha256 in rows]
-        paths.write_json(self.folder / table, {"ids": ids, "sha256": checksums})
         manifest = {
             "format": _FORMAT,
             "generation": generation,
-            "count": len(rows),
-            "dim": dim,
+            "count": count,
+            "dim": journal.dim,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "fingerprint": dict(journal.fingerprint),
             **record,
             "files": {name: _describe(self.folder / name) for name in names},
         }
         paths.write_json(self.folder / "manifest.json", manifest)
+        journal.end()
+        self._sweep(manifest)
         return manifest
+
+    def _taking(
+        self, open_: contextlib.ExitStack, journal: Journal, previous: Mapping[str, Any] | None
+    ) -> Callable[[Row], bytes]:
+        """Return what reads the bytes of a row: by reading, since a map would fill the memory."""
+        size = journal.dim * 4
+        journaled = open_.enter_context(journal.data.open("rb"))
+        files = {True: (journaled.fileno(), 0)}
+        if previous is not None:
+            kept = open_.enter_context((self.folder / _names(previous["generation"])[0]).open("rb"))
+            stored = os.fstat(kept.fileno()).st_size
+            files[False] = kept.fileno(), stored - previous["count"] * size
+
+        def take(row: Row) -> bytes:
+            descriptor, start = files[row.journaled]
+            return os.pread(descriptor, size, start + row.row * size)
+
+        return take
 
     def add_record(self, **record: Any) -> None:
         """Add to what the manifest says of the current generation."""
@@ -260,7 +306,7 @@ def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def _names(generation: int) -> tuple[str, str, str]:
     """The files of a generation: vectors, rows, baseline."""
-    return f"vectors-{generation}.npy", f"rows-{generation}.json", f"baseline-{generation}.npy"
+    return f"vectors-{generation}.npy", f"rows-{generation}.jsonl", f"baseline-{generation}.npy"
 
 
 def _is_complete(manifest: Mapping[str, Any]) -> bool:
@@ -284,10 +330,3 @@ def _map(path: Path, count: int) -> np.ndarray:
 
 def _describe(path: Path) -> dict[str, Any]:
     return {"size": path.stat().st_size, "sha256": paths.file_checksum(path)}
-
-
-def merged(journal: Journal, previous: Vectors | None) -> dict[str, str]:
-    """Return the file checksum of every image id that has a row; the journal's is the newer."""
-    keys: Iterable[tuple[str, str]] = journal.keys
-    old = zip(previous.ids, previous.checksums, strict=True) if previous is not None else ()
-    return {**dict(old), **dict(keys)}
