@@ -17,6 +17,7 @@ from PIL import Image
 from aina_core.cli import main
 from aina_core.demo import PHOTOGRAPHS
 from aina_core.embedding import Embedder, load_embedder
+from aina_core.gallery import Gallery, create, update
 from aina_core.images import read_image
 from aina_core.models import spec as model_registry
 
@@ -170,3 +171,11 @@ def aina(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
         return Run(status=status, out=captured.out, err=captured.err)
 
     return run
+
+
+@pytest.fixture
+def gallery(home, photos, embedder) -> Gallery:
+    """Twelve photographs, indexed by the tiny model."""
+    made = create("mine", photos)
+    assert update(made, embedder).added == 12
+    return made

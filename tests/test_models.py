@@ -13,12 +13,7 @@ import pytest
 from aina_core import images, models
 from aina_core.demo import PHOTOGRAPHS
 from aina_core.embedding import preprocess
-from aina_core.errors import (
-    InputError,
-    UnknownNameError,
-    WeightsMissingError,
-    WeightsRefusedError,
-)
+from aina_core.errors import InputError, UnknownNameError, WeightsMissingError, WeightsRefusedError
 from aina_core.models import ModelName
 from aina_core.models.weights import PackageFile, load_tensors
 
