@@ -63,7 +63,7 @@ def keep_query(data: bytes) -> str:
         The picture's name: the SHA-256 of its bytes, which nobody can guess who has not got it.
 
     Raises:
-        ImageError: it is no usable picture, or over `MAX_QUERY_BYTES`.
+        ImageError: it is no usable picture, over `MAX_QUERY_BYTES`, or cannot be stored.
     """
     if len(data) > MAX_QUERY_BYTES:
         raise ImageError(f"it has over {MAX_QUERY_BYTES >> 20} MB")
@@ -72,9 +72,12 @@ def keep_query(data: bytes) -> str:
     path = _queries() / name
     try:
         os.utime(path)
-    except FileNotFoundError:
-        with paths.replacing(path) as file:
-            file.write(data)
+    except OSError:
+        try:
+            with paths.replacing(path) as file:
+                file.write(data)
+        except OSError as error:
+            raise ImageError(f"the server cannot store it ({error.strerror})") from None
     kept = sorted(_queries().glob("[0-9a-f]*"), key=_age)
     for old in kept[_KEPT_QUERIES:]:
         old.unlink(missing_ok=True)

@@ -92,6 +92,13 @@ def bomb():
     )
 
 
+def test_a_query_that_cannot_be_stored_is_one_sentence(home):
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".queries").write_text("in the way of the folder")
+    with pytest.raises(ImageError, match=r"^the server cannot store it \(.+\)$"):
+        keep_query(picture())
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
