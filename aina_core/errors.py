@@ -9,6 +9,7 @@
     ├── GalleryError              a gallery that is missing, or does not fit what was asked
     │   ├── GalleryBusyError      another process is writing to it
     │   └── DamagedError          stored data that does not match its manifest
+    ├── StoppedError              work that was asked to stop before it had a result
     └── ModelError                a model that cannot be used
         ├── WeightsMissingError   its weights are not on this machine
         └── WeightsRefusedError   its weights are damaged, foreign or unsafe
@@ -52,6 +53,10 @@ class GalleryBusyError(GalleryError):
 
 class DamagedError(GalleryError):
     """Stored data does not match its manifest."""
+
+
+class StoppedError(AinaError):
+    """Work was asked to stop before it had a result; what is stored is as it was."""
 
 
 class ModelError(AinaError):

@@ -206,7 +206,11 @@ class Gallery:
                     f"Another process is writing to the gallery {self.name}; "
                     "wait until it has ended, or stop it."
                 ) from None
-            yield
+            try:
+                yield
+            finally:
+                # closing is not enough while a process that is just being started has a copy
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
 

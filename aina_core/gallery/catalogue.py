@@ -141,6 +141,20 @@ class Catalogue:
             rows = connection.execute("SELECT id, label, caption, columns FROM annotations")
             return {key: Annotation.from_row(*row) for key, *row in rows}
 
+    def first(self, column: str, value: str) -> str | None:
+        """Return the first usable image's id; one with a value in a column before all others."""
+        usable = (
+            "SELECT images.id FROM images LEFT JOIN annotations USING (id) WHERE failure IS NULL "
+        )
+        has = "AND EXISTS (SELECT 1 FROM json_each(columns) WHERE key = ? AND value = ?) "
+        order = "ORDER BY images.id LIMIT 1"
+        with self._connection() as connection:
+            row = (
+                connection.execute(usable + has + order, (column, value)).fetchone()
+                or connection.execute(usable + order).fetchone()
+            )
+        return row[0] if row else None
+
     def thumbnail(self, sha256: str) -> bytes | None:
         """Return the thumbnail of the image with these bytes, a JPEG, or None."""
         with self._connection() as connection:
