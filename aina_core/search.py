@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,16 @@ class Searcher:
         """What is recorded of the vectors: mode, precision, versions, agreement, …"""
         return self._vectors.manifest
 
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file of vectors: what results that are kept were computed from."""
+        return self._vectors.checksum
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """float32 (n, dim), unit rows, read-only; those of changed files too."""
+        return self._vectors.matrix
+
     @functools.cached_property
     def labels(self) -> dict[str, int]:
         """How many images each label has, in the order of the labels."""
@@ -154,6 +164,23 @@ class Searcher:
         """
         return np.array(self._vectors.matrix[self._row(image_id)])
 
+    def rows(self, image_ids: Sequence[str]) -> np.ndarray:
+        """Return where images stand in `matrix`, int64 (m,).
+
+        Raises:
+            InputError: the gallery has no such image under this model.
+        """
+        found = (self._row(image_id) for image_id in image_ids)
+        return np.fromiter(found, np.int64, len(image_ids))
+
+    def vectors(self, image_ids: Sequence[str]) -> np.ndarray:
+        """Return the embeddings of images of the gallery, float32 (n, dim), as they are given.
+
+        Raises:
+            InputError: the gallery has no such image under this model.
+        """
+        return np.asarray(self._vectors.matrix)[self.rows(image_ids)]
+
     def _row(self, image_id: str) -> int:
         if not self.has(image_id):
             raise InputError(
@@ -166,6 +193,11 @@ class Searcher:
         """Return the share of random pairs of this gallery below each similarity, in [0, 1]."""
         baseline = self._vectors.baseline
         return np.searchsorted(baseline, similarities) / max(len(baseline), 1)
+
+    @property
+    def shown(self) -> np.ndarray:
+        """bool (n,): the rows whose file has not changed since; only they can be found."""
+        return self._valid
 
     @property
     def baseline(self) -> np.ndarray:
@@ -261,6 +293,13 @@ class Result:
     def similarities(self) -> np.ndarray:
         """float32 (count,), descending: of the query to every image searched."""
         return self._ranked[1]
+
+    def rank(self, image_id: str) -> int | None:
+        """Return an image's exact rank, 1 for the nearest; None where it was not searched."""
+        if not self._searcher.has(image_id):
+            return None
+        places = np.flatnonzero(self._ranked[0] == self._searcher.rows([image_id])[0])
+        return int(places[0]) + 1 if len(places) else None
 
     def count_above(self, threshold: float) -> int:
         """Return how many images are at a similarity or nearer."""

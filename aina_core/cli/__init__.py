@@ -13,10 +13,12 @@ import sys
 from collections.abc import Sequence
 
 from aina_core import __version__, work
+from aina_core.cli.comparing import add_agreement, add_pair
 from aina_core.cli.console import Parser, Terminal
 from aina_core.cli.demos import add_demo
 from aina_core.cli.galleries import add_galleries, add_models, add_verify
 from aina_core.cli.indexing import add_index
+from aina_core.cli.mapping import add_map
 from aina_core.cli.searching import add_search
 from aina_core.errors import AinaError
 
@@ -62,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"AINA {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_index, add_search, add_galleries, add_models, add_demo, add_verify):
+    for add in (
+        *(add_index, add_search, add_map, add_agreement, add_pair),
+        *(add_galleries, add_models, add_demo, add_verify),
+    ):
         add(commands)
     return made

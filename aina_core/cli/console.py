@@ -76,6 +76,19 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runtime", help="openvino or torch; by default what suits the device")
 
 
+def box(text: str) -> tuple[int, int, int, int]:
+    """Read a crop as people type it: x,y,width,height."""
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a crop: give x,y,width,height in pixels"
+        ) from None
+    if width < 1 or height < 1:
+        raise argparse.ArgumentTypeError(f"the crop {text!r} is empty")
+    return x, y, width, height
+
+
 def show(options: argparse.Namespace, document: Any, text: str) -> None:
     if options.json:
         print(json.dumps(document, ensure_ascii=False, indent=1))

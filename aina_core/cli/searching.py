@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aina_core import paths
-from aina_core.cli.console import Reporter, command, model_options, show
+from aina_core.cli.console import Reporter, box, command, model_options, show
 from aina_core.errors import ImageError, InputError
 from aina_core.models import ModelName
 
@@ -18,7 +18,7 @@ from aina_core.models import ModelName
 def add_search(commands: Any) -> None:
     parser = command(commands, "search", _search, "Find the images nearest to a query.")
     parser.add_argument("--gallery", default="demo", help="default: demo")
-    parser.add_argument("--crop", type=_box, metavar="X,Y,W,H", help="in upright pixels")
+    parser.add_argument("--crop", type=box, metavar="X,Y,W,H", help="in upright pixels")
     parser.add_argument("-k", type=int, default=10, help="how many; default: 10")
     parser.add_argument("--exact", action="store_true", help="exact search instead of the index")
     parser.add_argument("--csv", type=Path, help="where the neighbours of --images go")
@@ -27,18 +27,6 @@ def add_search(commands: Any) -> None:
     query.add_argument("--image-id", metavar="ID", help="an image of the gallery")
     query.add_argument("--images", type=Path, metavar="FOLDER", help="many queries in one run")
     model_options(parser)
-
-
-def _box(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a crop: give x,y,width,height in pixels"
-        ) from None
-    if width < 1 or height < 1:
-        raise argparse.ArgumentTypeError(f"the crop {text!r} is empty")
-    return x, y, width, height
 
 
 def _search(options: argparse.Namespace, reporter: Reporter) -> str:
