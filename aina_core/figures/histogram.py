@@ -74,8 +74,12 @@ def similarity_histogram(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         bargap=0,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top"},
-        xaxis={"title": "similarity to the query", "range": [float(left), 1.005]},
-        yaxis={"title": "images", "rangemode": "tozero"},
+        xaxis={
+            "title": "similarity to the query",
+            "range": [float(left), 1.005],
+            "automargin": True,
+        },
+        yaxis={"title": "images", "rangemode": "tozero", "automargin": True},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )
