@@ -10,19 +10,23 @@ import contextlib
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import pandas as pd  # noqa: F401  here, so that two sessions do not import it at the same moment
+import plotly
 import simplejpeg
 from PIL import Image
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from aina_core import images, models, uploads
 from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
 from ui import resources
+from ui.components._mount import plotly_library
 
 _LONGEST_SIDE = 2048
 _HEADERS = {
@@ -101,7 +105,14 @@ async def warm_up(app: object) -> AsyncIterator[None]:
     yield
 
 
+def _plotly(request: Request) -> Response:
+    """The drawing library as the plotly package brings it."""
+    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return FileResponse(script, media_type="text/javascript", headers=_HEADERS)
+
+
 ROUTES = [
+    Route(plotly_library(), _plotly),
     Route("/thumb/{gallery}/{sha256}.jpg", _answering(_thumbnail)),
     Route("/image/{gallery}/{sha256}.jpg", _answering(_image)),
     Route("/query/{sha256}.jpg", _answering(_upload)),

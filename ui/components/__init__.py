@@ -1,22 +1,36 @@
-"""What a page can draw that Streamlit cannot: image cards, a crop box, a place to paste.
+"""What a page can draw that Streamlit cannot: cards, ranks, figures with pictures, a map, a crop
+box, a place to paste.
 
 Each is a components-v2 element: one Python function that sends plain data and reads an event
 back, and one JavaScript file beside it. Texts travel as JSON and are drawn with `textContent`,
 so a file's name can never become HTML. What comes back is untrusted and is checked here.
 """
 
-from ui.components.cards import Action, Card, Event, cards
+from ui.components.cards import Action, Card, Event, cards, percentile_text, similarity_text
 from ui.components.cropper import Box, clamp_box, cropper
 from ui.components.paste import Pasted, paste_zone
+from ui.components.plot import Picture, plot
+from ui.components.ranks import Row, ranks
+from ui.components.scatter import Clicked, Cloud, Lassoed, scatter
 
 __all__ = [
     "Action",
     "Box",
     "Card",
+    "Clicked",
+    "Cloud",
     "Event",
+    "Lassoed",
     "Pasted",
+    "Picture",
+    "Row",
     "cards",
     "clamp_box",
     "cropper",
     "paste_zone",
+    "percentile_text",
+    "plot",
+    "ranks",
+    "scatter",
+    "similarity_text",
 ]

@@ -1,6 +1,7 @@
 """Registers a component from the .js and .css files beside this module, once, when first used."""
 
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import streamlit as st
@@ -10,10 +11,26 @@ _HERE = Path(__file__).parent
 
 
 @cache
-def component(name: str) -> ComponentRenderer:
-    """The function that mounts the component whose files are `name.js` and `name.css`."""
-    js, css = (_HERE.joinpath(name + ext).read_text(encoding="utf-8") for ext in (".js", ".css"))
+def component(name: str, shared: tuple[str, ...] = ()) -> ComponentRenderer:
+    """The function that mounts the component whose files are `name.js` and `name.css`.
+
+    Args:
+        name: of the component.
+        shared: names of files that stand before its own: a module in the page cannot import one.
+    """
+    files = (*shared, name)
+    js, css = ("\n".join(_read(each, ending) for each in files) for ending in (".js", ".css"))
     return st.components.v2.component(f"aina.{name}", js=js, css=css)
+
+
+def _read(name: str, ending: str) -> str:
+    path = _HERE / f"{name}{ending}"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def plotly_library() -> str:
+    """The address of the plotly.js that comes in the plotly package; `ui.serve` answers it."""
+    return f"/library/plotly-{version('plotly')}.min.js"
 
 
 def no_callback() -> None:

@@ -1,8 +1,4 @@
-"""Everything that is loaded once and shared: the only place with Streamlit's caches.
-
-What is cached is never changed. Keys name the model, the gallery and its generation, so a gallery
-that was indexed again is opened anew.
-"""
+"""Models, opened galleries, queries and what they find."""
 
 from __future__ import annotations
 
@@ -17,7 +13,9 @@ from aina_core.errors import ImageError
 from aina_core.gallery import open_gallery
 from aina_core.gallery.scan import scan
 from aina_core.search import Result, Searcher, embed_query
-from ui.state import State
+from ui.state import Box, State
+
+_SHOWN_SIDE = 640  # pixels
 
 
 @st.cache_resource(show_spinner="Loading the model …", max_entries=4)
@@ -28,11 +26,12 @@ def embedder(model: str) -> Embedder:
 
 def searcher(gallery: str, model: str) -> Searcher:
     """The gallery as it stands now, opened under a model."""
-    return _searcher(gallery, model, open_gallery(gallery).generation(model))
+    return searcher_at(gallery, model, open_gallery(gallery).generation(model))
 
 
 @st.cache_resource(show_spinner="Opening the gallery …", max_entries=6)
-def _searcher(gallery: str, model: str, generation: tuple[int, str]) -> Searcher:
+def searcher_at(gallery: str, model: str, generation: tuple[int, str]) -> Searcher:
+    """The gallery as it stood at a generation, while that is the newest."""
     return Searcher(open_gallery(gallery), model)
 
 
@@ -60,25 +59,31 @@ def _result(
     generation: tuple[int, str],
     image: str | None,
     upload: str | None,
-    crop: tuple[int, int, int, int] | None,
+    crop: Box | None,
     labels: tuple[str, ...],
     columns: tuple[tuple[str, tuple[str, ...]], ...],
     exact: bool,
 ) -> Result:
-    opened = _searcher(gallery, model, generation)
-    if image is not None and crop is None:
-        vector = opened.vector(image)
-    else:
-        checksum = upload or opened.image(image or "")[0].sha256
-        vector = _vector(model, checksum, crop, gallery, image)
+    opened = searcher_at(gallery, model, generation)
+    vector = query_vector(opened, image, upload, crop)
     return opened.search(vector, exclude=image, labels=labels, columns=dict(columns), exact=exact)
+
+
+def query_vector(
+    opened: Searcher, image: str | None, upload: str | None, crop: Box | None
+) -> np.ndarray:
+    """The embedding of a query under the model of an opened gallery, float32 (dim,)."""
+    if image is not None and crop is None:
+        return opened.vector(image)
+    checksum = upload or opened.image(image or "")[0].sha256
+    return _vector(opened.model, checksum, crop, opened.gallery.name, image)
 
 
 @st.cache_resource(show_spinner="Looking at the picture …", max_entries=512)
 def _vector(
     model: str,
     checksum: str,
-    crop: tuple[int, int, int, int] | None,
+    crop: Box | None,
     _gallery: str,
     _image: str | None,
 ) -> np.ndarray:
@@ -110,3 +115,24 @@ def pictures_in(folder: Path) -> tuple[int, int]:
 def upload_thumbnail(name: str) -> bytes:
     """A small JPEG of an uploaded picture."""
     return images.thumbnail(images.decode(uploads.query(name)).pixels)
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def upright(gallery: str, source: str, upload: bool, crop: Box | None) -> bytes:
+    """A JPEG of a picture, or of a crop of it, for a page to show.
+
+    Args:
+        gallery: its name.
+        source: checksum of the file: an uploaded picture's, or of one of the gallery's images.
+        upload: whether it is an uploaded one.
+        crop: the part to show.
+    """
+    if upload:
+        data = uploads.query(source)
+    else:
+        opened = open_gallery(gallery)
+        record = opened.catalogue.by_checksum(source)
+        if record is None:
+            raise ImageError("The picture is gone from the gallery.")
+        data = opened.read(record.id)
+    return images.thumbnail(images.crop_pixels(images.decode(data).pixels, crop), _SHOWN_SIDE)
