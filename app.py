@@ -5,7 +5,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from ui import serve, state
+from ui import map_data, serve, state
 from ui.sidebar import sidebar
 
 if __name__ != "__main__":
@@ -16,7 +16,7 @@ if __name__ != "__main__":
     hosts = list(st.get_option("server.allowedHosts")) or ["*"]
     app = st.App(
         __file__,
-        routes=serve.ROUTES,
+        routes=[*serve.ROUTES, *map_data.ROUTES],
         lifespan=serve.warm_up,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )
@@ -32,7 +32,10 @@ else:
                     title="Search",
                     icon=":material/image_search:",
                     default=True,
-                )
+                ),
+                st.Page("pages/explore/map.py", title="Map", icon=":material/scatter_plot:"),
+                st.Page("pages/explore/heatmap.py", title="Heat map", icon=":material/grid_on:"),
+                st.Page("pages/explore/compare.py", title="Compare", icon=":material/compare:"),
             ],
             "Build": [
                 st.Page(

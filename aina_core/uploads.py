@@ -160,6 +160,44 @@ def gallery_from_zip(name: str, archive: IO[bytes]) -> Gallery:
     return create(name, None)
 
 
+def gallery_of_images(name: str, source: Gallery, ids: Iterable[str]) -> Gallery:
+    """Make a gallery of some images of another, or add them to one that was made so.
+
+    The files are copied, with their labels, captions and columns, so the new gallery stands alone.
+
+    Args:
+        name: of the new gallery.
+        source: where the images are.
+        ids: of the images; one whose file is gone meanwhile is passed over.
+
+    Raises:
+        InputError: the name cannot be used, none of the images is there, or there are too many
+            files or bytes.
+    """
+    annotations = source.catalogue.annotations()
+    kept = {}
+    with _receiving(name) as folder:
+        total = 0
+        for number, image_id in enumerate(ids, start=1):
+            try:
+                data = source.read(image_id)
+            except InputError:
+                continue
+            total += len(data)
+            _check_amount(number, total)
+            path = folder / image_id
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            if image_id in annotations:
+                kept[image_id] = annotations[image_id]
+        if not total:
+            raise InputError(f"None of these images can be read from {source.name} any more.")
+    gallery = create(name, None)
+    with gallery.lock():
+        gallery.catalogue.annotate({**gallery.catalogue.annotations(), **kept}.items())
+    return gallery
+
+
 def _unpack(
     archive: zipfile.ZipFile, chosen: list[tuple[zipfile.ZipInfo, PurePosixPath]], folder: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -19,7 +20,9 @@ from aina_core.demo import PHOTOGRAPHS
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.gallery import Gallery, create, update
 from aina_core.images import read_image
+from aina_core.models import Recipe
 from aina_core.models import spec as model_registry
+from aina_core.search import Searcher
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -106,9 +109,27 @@ def tiny(_tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def other_tiny(_tiny: SimpleNamespace, tiny: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a second tiny model, which sees another part of a picture in other colours."""
+    name = "other-tiny"
+    recipe = Recipe(64, 32, mean=(0.1, 0.9, 0.5), std=(0.6, 0.1, 0.4))
+    spec = dataclasses.replace(tiny_model.spec(_tiny.package, name), recipe=recipe)
+    monkeypatch.setitem(model_registry._SPECS, name, spec)
+    return name
+
+
+@pytest.fixture
 def embedder(tiny: str) -> Embedder:
     """The tiny model, loaded."""
     return load_embedder(tiny, device="cpu")
+
+
+@pytest.fixture
+def searcher(home: Path, photo_set: Path, embedder: Embedder) -> Searcher:
+    """The gallery `photos` of the 40 crops, four of each of ten labels, under the tiny model."""
+    gallery = create("photos", photo_set)
+    update(gallery, embedder)
+    return Searcher(gallery, embedder.model)
 
 
 def start_tiny(*arguments: object, **options: object) -> subprocess.Popen[bytes]:

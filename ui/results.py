@@ -9,8 +9,8 @@ import streamlit as st
 
 from aina_core import figures
 from aina_core.search import Neighbour, Result, Searcher
-from ui import query, serve, state, tables
-from ui.components import Card, cards
+from ui import actions, serve, state, tables
+from ui.components import Card, cards, plot
 from ui.text import plain
 
 _PAGE = 48
@@ -91,15 +91,22 @@ def show(opened: Searcher, found: Result) -> None:
         hits = found.above(threshold, page * _PAGE, (page + 1) * _PAGE)
         summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
     similarities = np.array([hit.similarity for hit in hits], np.float32)
-    st.plotly_chart(
-        figures.similarity_histogram(
-            found.similarities, similarities, baseline=opened.baseline, threshold=threshold
-        ),
-        config={"displayModeBar": False},
-        key="histogram",
+    figure = figures.similarity_histogram(
+        found.similarities, similarities, baseline=opened.baseline, threshold=threshold
     )
-    left, right = st.columns([4, 1], vertical_alignment="center")
+    plot(figure, key="histogram", name=f"similarities {opened.gallery.name} {opened.model}")
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
     left.markdown(f"**{summary}**")
+    middle.download_button(
+        "All",
+        lambda: _table(found.above(-1)),
+        file_name="similarities.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        help="Every image with its similarity to the query, as CSV: what the histogram shows.",
+        width="stretch",
+        key="csv.all",
+    )
     right.download_button(
         "CSV",
         lambda: _table(hits if threshold is None else found.above(threshold)),
@@ -110,13 +117,11 @@ def show(opened: Searcher, found: Result) -> None:
     )
     event = cards(
         [hit_card(opened, hit) for hit in hits],
-        actions=[("search", "Search with this", ":material/image_search:")],
+        actions=actions.OF_A_HIT,
         key="hits",
     )
     state.publish()
-    if event is not None and event.action == "search":
-        query.use_image(event.id)
-        st.rerun()
+    actions.follow(event, stay=True)
 
 
 def _amount(found: Result) -> float | None:

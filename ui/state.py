@@ -214,16 +214,9 @@ def _settle() -> None:
 def _first_image(state: State) -> str | None:
     """The first original of a gallery that knows originals, else its first image, if any."""
     try:
-        catalogue = open_gallery(state.gallery).catalogue
-        annotations, records = catalogue.annotations(), catalogue.images().values()
+        return open_gallery(state.gallery).catalogue.first("modification", "original")
     except AinaError:  # the pages say so
         return None
-    usable = [record.id for record in records if record.failure is None]
-    for image_id in usable:
-        note = annotations.get(image_id)
-        if note is not None and note.columns.get("modification") == "original":
-            return image_id
-    return usable[0] if usable else None
 
 
 def bind(name: str, value: Any, read: Callable[[Any], Any] = lambda shown: shown) -> dict[str, Any]:

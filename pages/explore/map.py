@@ -1,0 +1,44 @@
+"""Map: how does the model arrange the whole gallery, and where is my picture in it?"""
+
+import streamlit as st
+
+from aina_core.errors import AinaError
+from aina_core.gallery import open_gallery
+from ui import map_view, resources, state, widgets
+from ui.map_selection import show_selection
+from ui.map_settings import choose_map, choose_view
+from ui.text import plain
+
+st.title("Map")
+st.caption("How does the model arrange the whole gallery, and where is my picture in it?")
+
+now = state.current()
+if not now.gallery:
+    widgets.no_gallery()
+    st.stop()
+widgets.link_problems()
+
+gallery = open_gallery(now.gallery)
+if now.model not in gallery.models():
+    widgets.offer_indexing(gallery, now.model)
+    st.stop()
+
+try:
+    opened = resources.searcher(now.gallery, now.model)
+    method, kind, parameters = st.columns([3, 4, 2], vertical_alignment="bottom")
+    below = st.columns([4, 3, 2], vertical_alignment="bottom")
+    settings = choose_map(method, parameters)
+    view = choose_view([kind, *below], opened, gallery.models())
+    models = [now.model, *([view.beside] if view.beside else [])]
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        for place, model in zip(st.columns(len(models)), models, strict=True):
+            with place:
+                if len(models) > 1:
+                    st.markdown(f"**{plain(model)}**")
+                map_view.show(model, settings, view)
+    with right:
+        show_selection(opened, flat=settings.dims == 2)
+except AinaError as error:
+    st.error(plain(error))
+state.publish()

@@ -1,0 +1,215 @@
+"""The Compare page's query: its neighbours under several models, and held against one image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from aina_core import figures, models
+from aina_core.errors import AinaError, ImageError
+from aina_core.gallery import Gallery
+from aina_core.search import Result
+from aina_core.similarity import Ranked, side_by_side
+from ui import query, resources, serve, state, tables, widgets
+from ui.components import Row, plot, ranks
+from ui.components.cards import percentile_text, similarity_text
+from ui.state import MAX_OTHERS, State
+from ui.text import plain
+
+_MAX_K = 100
+_BEGUN = "compare.begun"
+_ACTIONS = [
+    ("search", "Search with this", ":material/image_search:"),
+    ("pair", "Compare directly with the query", ":material/compare:"),
+]
+
+
+def choose(gallery: Gallery) -> tuple[str, ...]:
+    """Draw the choice of models and of k, and what to do about models that lack vectors here.
+
+    Returns:
+        The models that the gallery is indexed by, of those chosen; the current one first.
+    """
+    now = state.current()
+    indexed = [model for model in gallery.models() if model != now.model]
+    known = [name for name in models.names() if name != now.model]
+    offered = list(dict.fromkeys([*indexed, *known, *_others(now)]))
+    _begin(now, offered)
+    now = state.current()
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left.multiselect(
+        "Compare with",
+        offered,
+        max_selections=MAX_OTHERS,
+        placeholder="choose up to three models",
+        format_func=lambda name: name if name in indexed else f"{name} (not indexed)",
+        help="They stand beside the model of the sidebar, which is the first column.",
+        **state.bind("others", list(_others(now)), tuple),
+    )
+    right.slider("k", 1, _MAX_K, **state.bind("k", min(now.k, _MAX_K)))
+    chosen = _others(now)
+    if not chosen:
+        st.info("Choose a model to compare with.")
+    for model in chosen:
+        if model not in indexed:
+            widgets.offer_indexing(gallery, model)
+    return now.model, *(model for model in chosen if model in indexed)
+
+
+def _others(now: State) -> tuple[str, ...]:
+    return tuple(model for model in now.others if model != now.model)
+
+
+def _begin(now: State, offered: list[str]) -> None:
+    """Choose a model to compare with, once: who takes it away is not given it again."""
+    where = now.gallery, now.model
+    if st.session_state.get(_BEGUN) == where:
+        return
+    st.session_state[_BEGUN] = where
+    if not _others(now) and offered:
+        base = now.model.partition("@")[0]
+        state.change(others=(min(offered, key=lambda name: name.startswith(base)),))
+
+
+def neighbours(gallery: Gallery, chosen: tuple[str, ...]) -> None:
+    """Draw a column for each model: neighbours in rank order, and its histogram beneath."""
+    now = state.current()
+    try:
+        picture = query.query_picture(now)
+    except AinaError as error:
+        st.error(plain(error))
+        return
+    if picture is None:
+        st.info("There is no picture to compare by; the Search page has ways to one.")
+        return
+    st.markdown(f"**The nearest to {plain(query.describe_query(now, picture))}**")
+    results = _results(now, chosen)
+    if not results:
+        return
+    columns = side_by_side(results, min(now.k, _MAX_K))
+    event = ranks(
+        [(model, [_row(gallery, hit) for hit in hits]) for model, hits in columns.items()],
+        actions=_ACTIONS,
+        key="ranks",
+    )
+    _below(columns, results)
+    if event is not None and event.action == "search":
+        query.use_image(event.id)
+        st.rerun()
+    if event is not None and event.action == "pair" and event.id != now.reference:
+        state.change(reference=event.id)
+        st.rerun()
+
+
+def _results(now: State, chosen: tuple[str, ...]) -> dict[str, Result]:
+    """What the query finds by each model that it can be asked of; the page says of the others."""
+    found = {}
+    for model in chosen:
+        asked = dataclasses.replace(now, model=model, labels=(), columns={}, exact=True)
+        try:
+            found[model] = resources.result(asked)
+        except AinaError as error:
+            st.error(plain(error))
+    return found
+
+
+def _row(gallery: Gallery, hit: Ranked) -> Row:
+    return Row(
+        id=hit.neighbour.id,
+        thumbnail=serve.thumbnail_url(gallery.name, hit.neighbour.sha256),
+        similarity=hit.neighbour.similarity,
+        percentile=hit.neighbour.percentile,
+        label=hit.neighbour.label,
+        number=hit.number,
+        climb=hit.climb,
+    )
+
+
+def _below(columns: dict[str, list[Ranked]], results: dict[str, Result]) -> None:
+    now = state.current()
+    left, right = st.columns([5, 1], vertical_alignment="top")
+    left.caption(
+        "Cosines of different models are not on one scale: compare the percentiles, the share of "
+        "random pairs of this gallery that are less similar under that model. Images with a number "
+        "and a colour stand in several columns; ▲ and ▼ say by how many ranks an image is nearer "
+        "or farther than in the first column. The ranking is exact. "
+        "Below: the whole gallery in grey, random pairs as a line, the neighbours as blue marks."
+    )
+    right.download_button(
+        "CSV",
+        lambda: _table(columns),
+        file_name="neighbours-by-model.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        width="stretch",
+    )
+    shown = zip(st.columns(len(columns)), columns.items(), strict=True)
+    for place, (column, (model, hits)) in enumerate(shown):
+        near = np.array([hit.neighbour.similarity for hit in hits], np.float32)
+        baseline = resources.searcher(now.gallery, model).baseline
+        figure = figures.similarity_histogram(results[model].similarities, near, baseline=baseline)
+        figure.update_layout(showlegend=False)
+        with column:
+            st.caption(plain(model))
+            plot(figure, key=f"histogram.{place}", name=f"similarities {model}")
+
+
+def _table(columns: dict[str, list[Ranked]]) -> str:
+    header = ["model", "rank", "id", "similarity", "percentile", "number", "rank under the first"]
+    rows = (
+        [
+            *(model, hit.rank, hit.neighbour.id),
+            *(f"{hit.neighbour.similarity:.6f}", f"{hit.neighbour.percentile:.4f}"),
+            *("" if value is None else value for value in (hit.number, hit.first_rank)),
+        ]
+        for model, hits in columns.items()
+        for hit in hits
+    )
+    return tables.to_csv(header, rows)
+
+
+def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
+    """Draw the query beside the image that it is held against, when there is one."""
+    now = state.current()
+    if now.reference is None:
+        return
+    with st.container(border=True):
+        left, right = st.columns([6, 1], vertical_alignment="center")
+        left.markdown(f"**The query and {plain(now.reference)}**")
+        if right.button("Close", icon=":material/close:", width="stretch"):
+            state.change(reference=None)
+            st.rerun()
+        try:
+            pictures = _query_jpeg(gallery, now), _jpeg(gallery, now.reference)
+            found = resources.pair(now, chosen)
+        except AinaError as error:
+            st.error(plain(error))
+            return
+        first, second, third = st.columns([2, 2, 3], vertical_alignment="center")
+        first.image(pictures[0], caption="the query")
+        second.image(pictures[1], caption=plain(now.reference))
+        rows = [
+            {
+                "model": model,
+                "similarity": similarity_text(one.similarity),
+                "percentile": "" if one.percentile is None else percentile_text(one.percentile),
+            }
+            for model, one in found.items()
+        ]
+        third.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def _query_jpeg(gallery: Gallery, now: State) -> bytes:
+    if now.upload is not None:
+        return resources.upright(gallery.name, now.upload, True, now.crop)
+    return _jpeg(gallery, now.image or "", now.crop)
+
+
+def _jpeg(gallery: Gallery, image_id: str, crop: state.Box | None = None) -> bytes:
+    record = gallery.catalogue.image(image_id)
+    if record is None or record.failure is not None:
+        raise ImageError(f"The gallery {gallery.name} has no image {image_id!r}.")
+    return resources.upright(gallery.name, record.sha256, False, crop)
