@@ -2,7 +2,8 @@
 
     python scripts/screenshots.py http://127.0.0.1:8501
 
-Needs the galleries demo and stamps, playwright and a Chromium.
+Needs the galleries demo (indexed by efficientnet-lite1 too) and stamps (with its UMAP map),
+playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def main(address: str) -> None:
 
         take("search", SEARCH + "&crop=150,60,260,250", "card")
         take("threshold", SEARCH + "&threshold=0.55", "card", "dark")
+        take("map", "/map?gallery=stamps&map.view=thumbnails", "map")
+        take("heatmap", "/heatmap?gallery=demo&heatmap.original=coffee", "plot")
+        take("compare", "/compare?gallery=demo&other=efficientnet-lite1", "rank-row", "dark")
         take("galleries", "/galleries?gallery=stamps", "stDataFrame")
         browser.close()
 

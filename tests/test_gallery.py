@@ -12,7 +12,14 @@ from galleries import bring_up, files_of
 
 from aina_core.embedding import load_embedder
 from aina_core.errors import AinaError, GalleryError, InputError, UnknownNameError
-from aina_core.gallery import Annotation, create, galleries, open_gallery, update
+from aina_core.gallery import (
+    Annotation,
+    ImageRecord,
+    create,
+    galleries,
+    open_gallery,
+    update,
+)
 from aina_core.indexing import index
 from aina_core.search import Searcher
 
@@ -236,3 +243,17 @@ def test_other_weights_make_all_anew(gallery, embedder, monkeypatch):
     bring_up(gallery, embedder)
     assert gallery.manifest("tiny")["fingerprint"]["weights"] == "other"
     assert len(gallery.vectors("tiny").ids) == 12
+
+
+def test_the_first_image_is_one_with_the_value_asked_for_if_there_is_one(home):
+    catalogue = create("mine", None).catalogue
+    assert catalogue.first("kind", "original") is None
+    catalogue.record(
+        ImageRecord(name, 1, 1, name * 4, 8, 8, failure)
+        for name, failure in [("a", "truncated"), ("b", None), ("c", None), ("d", None)]
+    )
+    assert catalogue.first("kind", "original") == "b"
+    kinds = [("a", "original"), ("c", "copy"), ("d", "original")]
+    catalogue.annotate((name, Annotation(columns={'a "kind"': kind})) for name, kind in kinds)
+    assert catalogue.first('a "kind"', "original") == "d"
+    assert catalogue.first("kind", "original") == "b"
