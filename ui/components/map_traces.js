@@ -2,9 +2,9 @@
 // our own, which needs a colour for each code, or, in space and in downloads, filled with them.
 
 const OTHER = 255; // the code of a point without a category that has a colour
-const PICKED = 254; // of those picked out
 const LEVELS = 254; // steps of a similarity's colour
 const UNIT = 32_767; // by which similarities were multiplied
+const MOST_IN_SVG = 20_000; // points that a download draws as shapes, above that as a picture
 
 class MapTraces {
   constructor(figure, points, similarities, picked, ring) {
@@ -46,7 +46,7 @@ class MapTraces {
       const first = meta.similarity ? 0 : (meta.code ?? OTHER);
       colours.forEach((colour, place) => this.colours.set([...colour, alpha], 4 * (first + place)));
     }
-    this.colours.set([...colourOf(this.ring), 255], 4 * PICKED);
+    this.colours.set([...colourOf(this.ring), 255], 4 * RING);
     return new Uint8Array(this.colours.buffer);
   }
 
@@ -58,15 +58,17 @@ class MapTraces {
   filled(order) {
     const { figure, picked, ring } = this;
     this.members.clear();
+    const space = this.points.dims === 3;
+    const type = space ? "scatter3d" : order.length > MOST_IN_SVG ? "scattergl" : "scatter";
     const traces = figure.data.map((trace, place) => {
       const code = trace.meta?.code;
       if (code === undefined) return trace;
-      return this.put(trace, code === null ? order : order.filter((point) => this.codeOf(point) === code), place);
+      const own = code === null ? order : order.filter((point) => this.codeOf(point) === code);
+      return this.put({ ...trace, type }, own, place);
     });
-    if (!picked.length) return traces;
-    const space = this.points.dims === 3;
-    const marker = { symbol: "circle-open", size: space ? 6 : 10, color: ring, line: { width: 1.5 } };
-    const rings = { type: space ? "scatter3d" : "scattergl", mode: "markers", name: "selected", marker };
+    if (!picked.length || !space) return traces;
+    const marker = { symbol: "circle-open", size: 6, color: ring, line: { width: 1.5 } };
+    const rings = { type, mode: "markers", name: "selected", marker };
     return [...traces, this.put(rings, picked, traces.length)];
   }
 
@@ -76,6 +78,11 @@ class MapTraces {
     ["x", "y", "z"].slice(0, this.points.dims).forEach((name, axis) => {
       made[name] = Float32Array.from(members, (point) => this.points.at(point, axis));
     });
+    if (this.picked.length && this.points.dims === 2) {
+      const among = new Set(this.picked);
+      made.selectedpoints = [...members.keys()].filter((place) => among.has(members[place]));
+      made.unselected = { marker: { opacity: FADED * trace.marker.opacity } };
+    }
     if (trace.meta?.similarity && this.similarities) {
       const color = Float32Array.from(members, (point) => this.similarities[point] / UNIT);
       made.marker = { ...trace.marker, color, showscale: true };

@@ -18,13 +18,16 @@ void main() {
 const FRAGMENT = `#version 300 es
 precision highp float;
 in vec4 colour;
-uniform float size, hole;
+uniform float size, hole, strength;
 out vec4 pixel;
 void main() {
   float radius = length(gl_PointCoord - 0.5) * size;
   float cover = clamp(size * 0.5 - radius, 0.0, 1.0) * clamp(radius - hole + 0.5, 0.0, 1.0);
-  pixel = vec4(colour.rgb * colour.a, colour.a) * cover;
+  pixel = vec4(colour.rgb * colour.a, colour.a) * cover * strength;
 }`;
+const RING = 254; // the code whose colour is that of rings
+const FADED = 0.3; // of the points that are not picked out, when some are
+const MOST_RINGS = 300; // more of them would hide what they stand around
 const AT_ONCE = 12; // milliseconds that a frame may take while the map moves
 const FEWEST = 5_000;
 
@@ -57,7 +60,7 @@ class PointsLayer {
     gl.bindAttribLocation(program, 1, "code");
     gl.linkProgram(program);
     gl.useProgram(program);
-    const names = ["scale", "offset", "size", "back", "hole"];
+    const names = ["scale", "offset", "size", "back", "hole", "strength"];
     this.uniforms = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(program, name)]));
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
@@ -66,7 +69,7 @@ class PointsLayer {
     for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
       gl.texParameteri(gl.TEXTURE_2D, side, gl.NEAREST);
     }
-    const made = ["places", "codes", "order", "ringed"].map((name) => [name, gl.createBuffer()]);
+    const made = ["places", "codes", "order", "picked", "pickedCodes"].map((name) => [name, gl.createBuffer()]);
     this.buffers = Object.fromEntries(made);
     this.moving = Infinity; // points that can be drawn in time while the map moves
   }
@@ -76,14 +79,15 @@ class PointsLayer {
     this.gl.bufferData(target, values, this.gl.STATIC_DRAW);
   }
 
-  // The points, and those of them that are ringed, in Uint32.
+  // The points, and those of them that are picked out, in Uint32.
   set(points, picked) {
     const { gl, buffers } = this;
     if (points.coordinates !== this.points?.coordinates) this.fill(gl.ARRAY_BUFFER, buffers.places, points.coordinates);
     if (points.codes) this.fill(gl.ARRAY_BUFFER, buffers.codes, points.codes);
-    const ringed = new Uint16Array(2 * picked.length);
-    picked.forEach((point, place) => ringed.set(points.coordinates.subarray(2 * point, 2 * point + 2), 2 * place));
-    this.fill(gl.ARRAY_BUFFER, buffers.ringed, ringed);
+    const places = new Uint16Array(2 * picked.length);
+    picked.forEach((point, place) => places.set(points.coordinates.subarray(2 * point, 2 * point + 2), 2 * place));
+    this.fill(gl.ARRAY_BUFFER, buffers.picked, places);
+    if (points.codes) this.fill(gl.ARRAY_BUFFER, buffers.pickedCodes, Uint8Array.from(picked, (point) => points.codes[point]));
     this.points = points;
     this.picked = picked;
   }
@@ -114,18 +118,27 @@ class PointsLayer {
     const dense = Math.min(devicePixelRatio || 1, 2);
     gl.uniform1f(uniforms.size, size * dense);
     gl.uniform1f(uniforms.hole, 0);
+    gl.uniform1f(uniforms.strength, this.picked.length ? FADED : 1);
     this.bind(this.buffers.places, points.codes ? this.buffers.codes : null);
     for (const back of points.codes ? [1, 0] : [-1]) {
       gl.uniform1f(uniforms.back, back);
       gl.drawElements(gl.POINTS, count, gl.UNSIGNED_INT, 0);
     }
     if (!moves && count) this.time(started, count);
-    if (!this.picked.length) return;
+    if (this.picked.length) this.drawPicked(size, dense);
+  }
+
+  drawPicked(size, dense) {
+    const { gl, uniforms, buffers, picked, points } = this;
+    gl.uniform1f(uniforms.strength, 1);
+    gl.uniform1f(uniforms.back, -1);
+    this.bind(buffers.picked, points.codes ? buffers.pickedCodes : null);
+    gl.drawArrays(gl.POINTS, 0, picked.length);
+    if (picked.length > MOST_RINGS) return;
     gl.uniform1f(uniforms.size, (size + 6) * dense);
     gl.uniform1f(uniforms.hole, (size / 2 + 1.5) * dense);
-    gl.uniform1f(uniforms.back, -1);
-    this.bind(this.buffers.ringed, null, 254);
-    gl.drawArrays(gl.POINTS, 0, this.picked.length);
+    this.bind(buffers.picked, null, RING);
+    gl.drawArrays(gl.POINTS, 0, picked.length);
   }
 
   bind(places, codes, one = 255) {
