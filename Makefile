@@ -15,7 +15,7 @@ app:
 
 test:
 	@sh scripts/setup.sh requirements-dev.txt browser
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint:
 	@sh scripts/setup.sh requirements-dev.txt

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # as many processes as cores: a second layer of threads would only make them wait
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import dataclasses
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +24,19 @@ from PIL import Image
 from aina_core.cli import main
 from aina_core.demo import PHOTOGRAPHS
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.gallery import Gallery, create, update
+from aina_core.gallery import Gallery, create, open_gallery, update
 from aina_core.images import read_image
-from aina_core.models import Recipe
+from aina_core.models import ModelSpec, Recipe
 from aina_core.models import spec as model_registry
 from aina_core.search import Searcher
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
-import tiny as tiny_model  # noqa: E402  beside this file
+import studied as studied_settings  # noqa: E402  beside this file
+import tiny as tiny_model  # noqa: E402
+
+OTHER_TINY = "other-tiny"
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -46,11 +55,22 @@ def _own_interrupt() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def _no_fetched_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody has fetched on this machine changes no test."""
+    monkeypatch.setenv("AINA_WEIGHTS", "/nonexistent/aina-weights")
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty AINA_HOME."""
+    """An empty AINA_HOME, of which no page has cached anything."""
     folder = tmp_path / "home"
     monkeypatch.setenv("AINA_HOME", str(folder))
+    if "streamlit" in sys.modules:
+        import streamlit
+
+        streamlit.cache_data.clear()
+        streamlit.cache_resource.clear()
     return folder
 
 
@@ -111,11 +131,46 @@ def tiny(_tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def other_tiny(_tiny: SimpleNamespace, tiny: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a second tiny model, which sees another part of a picture in other colours."""
-    name = "other-tiny"
+    monkeypatch.setitem(model_registry._SPECS, OTHER_TINY, _other_spec(_tiny))
+    return OTHER_TINY
+
+
+def _other_spec(tiny: SimpleNamespace) -> ModelSpec:
     recipe = Recipe(64, 32, mean=(0.1, 0.9, 0.5), std=(0.6, 0.1, 0.4))
-    spec = dataclasses.replace(tiny_model.spec(_tiny.package, name), recipe=recipe)
+    return dataclasses.replace(tiny_model.spec(tiny.package, OTHER_TINY), recipe=recipe)
+
+
+@pytest.fixture
+def wordy(_tiny: SimpleNamespace, tiny: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a tiny model that has a text tower and no classes."""
+    name = "wordy"
+    spec = dataclasses.replace(
+        tiny_model.spec(_tiny.package, name),
+        network=tiny_model.wordy_network,
+        classes="",
+        text=True,
+    )
     monkeypatch.setitem(model_registry._SPECS, name, spec)
     return name
+
+
+@pytest.fixture(scope="session")
+def _kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "home"
+
+
+@pytest.fixture
+def by_two_models(home: Path, photo_set: Path, tiny: str, wordy: str, _kept: Path) -> Gallery:
+    """The gallery `mine` of the 40 crops, by a model with classes and one with words."""
+    if _kept.exists():
+        shutil.copytree(_kept, home)
+        return open_gallery("mine")
+    made = create("mine", photo_set)
+    for name in (tiny, wordy):
+        update(made, load_embedder(name, device="cpu"))
+        Searcher(made, name)  # which builds the index
+    shutil.copytree(home, _kept)
+    return made
 
 
 @pytest.fixture
@@ -124,12 +179,26 @@ def embedder(tiny: str) -> Embedder:
     return load_embedder(tiny, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def _photos_home(
+    _tiny: SimpleNamespace, photo_set: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A home with the gallery `photos`, indexed by the tiny model; to be copied."""
+    folder = tmp_path_factory.mktemp("photos-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AINA_HOME", str(folder))
+        patch.setenv("AINA_CACHE", str(_tiny.cache))
+        gallery = create("photos", photo_set)
+        update(gallery, load_embedder(tiny_model.NAME, device="cpu"))
+        Searcher(gallery, tiny_model.NAME)
+    return folder
+
+
 @pytest.fixture
-def searcher(home: Path, photo_set: Path, embedder: Embedder) -> Searcher:
+def searcher(home: Path, tiny: str, _photos_home: Path) -> Searcher:
     """The gallery `photos` of the 40 crops, four of each of ten labels, under the tiny model."""
-    gallery = create("photos", photo_set)
-    update(gallery, embedder)
-    return Searcher(gallery, embedder.model)
+    shutil.copytree(_photos_home, home, dirs_exist_ok=True)
+    return Searcher(open_gallery("photos"), tiny)
 
 
 def start_tiny(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
@@ -200,3 +269,23 @@ def gallery(home, photos, embedder) -> Gallery:
     made = create("mine", photos)
     assert update(made, embedder).added == 12
     return made
+
+
+@pytest.fixture(scope="session")
+def studied(
+    _tiny: SimpleNamespace, photo_set: Path, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """A home with the gallery `photos` of the 40 crops under both tiny models, and one study of
+    each kind; not to be changed. Its models are known where `other_tiny` is asked for."""
+    from aina_core import studies
+
+    folder = tmp_path_factory.mktemp("studied")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AINA_HOME", str(folder))
+        patch.setenv("AINA_CACHE", str(_tiny.cache))
+        patch.setitem(model_registry._SPECS, OTHER_TINY, _other_spec(_tiny))
+        gallery = create("photos", photo_set)
+        for model in studied_settings.TWO:
+            update(gallery, load_embedder(model, device="cpu"))
+        runs = {kind: studies.run(studied_settings.settings(kind)) for kind in studies.KINDS}
+    return SimpleNamespace(home=folder, gallery=gallery, runs=runs)

@@ -22,11 +22,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def stored(gallery: Gallery, model: str) -> tuple[bytes, bytes, bytes]:
-    """The bytes of vectors, rows and baseline of the generation that counts."""
+def stored(gallery: Gallery, model: str) -> tuple[bytes, ...]:
+    """The bytes of vectors, rows, norms and baseline of the generation that counts."""
     store = gallery.store(model)
     names = gallery.manifest(model)["files"]
-    return tuple((store.folder / name).read_bytes() for name in names)  # type: ignore[return-value]
+    return tuple((store.folder / name).read_bytes() for name in names)
 
 
 def thumbnails(gallery: Gallery) -> set[str]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 from aina_core import models
 from aina_core.models import ModelSpec, Recipe
-from aina_core.models.weights import PackageFile
+from aina_core.models.weights import PackageFile, load_tensors
 
 NAME = "tiny"
 PACKAGE = "aina_tiny_weights"
 DIM = 24
+WORDS = 512
 RECIPE = Recipe(40, 32, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
 #: Where a process of its own finds the package.
 ENVIRONMENT = "AINA_TEST_TINY"
@@ -26,20 +28,49 @@ ENVIRONMENT = "AINA_TEST_TINY"
 def network() -> Any:
     from torch import nn
 
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 5, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(16, DIM, 3, stride=2),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-    ).eval()
+    class Tiny(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk = nn.Sequential(
+                nn.Conv2d(3, 16, 5, stride=2),
+                nn.ReLU(),
+                nn.Conv2d(16, DIM, 3, stride=2),
+                nn.ReLU(),
+            )
+            self.head = nn.Linear(DIM, 1000)
+
+        def forward(self, pictures: Any) -> Any:
+            return self.trunk(pictures).mean((2, 3))  # (n, DIM)
+
+        def classify(self, embeddings: Any) -> Any:
+            return self.head(embeddings)  # (n, 1000)
+
+    return Tiny().eval()
 
 
-def build(tensors: dict[str, Any]) -> Any:
-    module = network()
-    module.load_state_dict(tensors)
-    return module.eval()
+def wordy_network() -> Any:
+    """The same with a text tower: the sum of fixed random vectors, one for each word."""
+    import torch
+    from torch import nn
+
+    made = network()
+    table = torch.randn(WORDS, DIM, generator=torch.Generator().manual_seed(1))
+
+    class Wordy(type(made)):  # type: ignore[misc]
+        def encode_text(self, texts: list[str]) -> Any:
+            return torch.stack([self.table[word_numbers(text)].sum(0) for text in texts])
+
+    made.__class__ = Wordy
+    made.table = nn.Parameter(table)
+    return made
+
+
+def word_numbers(text: str) -> list[int]:
+    return [zlib.crc32(word.encode()) % WORDS for word in text.lower().split()]
+
+
+def load(module: Any, path: Path) -> None:
+    module.load_state_dict(load_tensors(path), strict=False)
 
 
 def write_package(folder: Path) -> None:
@@ -60,9 +91,13 @@ def spec(folder: Path, name: str = NAME) -> ModelSpec:
         dim=DIM,
         recipe=RECIPE,
         weights=PackageFile(PACKAGE, "aina-tiny-weights", "tiny.pth", digest),
-        build=build,
+        network=network,
+        load=load,
         license="MIT",
         paper="",
+        layer="trunk.3",
+        classes="imagenet-1k",
+        convolutional=True,
     )
 
 
