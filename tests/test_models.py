@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib
+import itertools
 import os
 import pickle
 from pathlib import Path
@@ -60,6 +61,10 @@ def test_an_unknown_name_lists_those_that_exist():
         ("efficientnet-lite0", "fast", "efficientnet-lite0@fast"),
         ("efficientnet-lite0@fast", None, "efficientnet-lite0@fast"),
         ("efficientnet-lite0@fast", "fast", "efficientnet-lite0@fast"),
+        ("efficientnet-lite0@native", "fast", "efficientnet-lite0@native@fast"),
+        ("efficientnet-lite0@pca100@fast@native", None, "efficientnet-lite0@native@fast@pca100"),
+        ("efficientnet-lite0@fast@pca0100", None, "efficientnet-lite0@fast@pca100"),
+        ("efficientnet-lite0@pca1279", None, "efficientnet-lite0@pca1279"),
     ],
 )
 def test_variants_are_part_of_the_name(text, mode, name):
@@ -71,9 +76,19 @@ def test_variants_are_part_of_the_name(text, mode, name):
 @pytest.mark.parametrize(
     ("text", "mode", "message"),
     [
-        ("efficientnet-lite0@slow", None, "no variant 'slow'; it has: fast"),
+        ("efficientnet-lite0@slow", None, "no variant 'slow'; it has: fast, native, pcaN"),
         ("efficientnet-lite0", "quick", "no mode 'quick'; choose from: exact, fast"),
         ("efficientnet-lite0@fast", "exact", "cannot run in exact mode"),
+        ("efficientnet-lite0@fast@pca9", "exact", "cannot run in exact mode"),
+        ("efficientnet-lite0@", None, "no variant ''; it has: fast, native, pcaN"),
+        ("efficientnet-lite0@PCA9", None, "no variant 'PCA9'"),
+        ("efficientnet-lite0@pca", None, "no variant 'pca'"),
+        ("efficientnet-lite0@fast@fast", None, "gives a variant twice"),
+        ("efficientnet-lite0@native@fast@native", None, "gives a variant twice"),
+        ("efficientnet-lite0@pca9@pca10", None, "gives a variant twice"),
+        ("efficientnet-lite0@pca1", None, "cannot be reduced to 1; choose pca2 to pca1279"),
+        ("efficientnet-lite0@pca0", None, "cannot be reduced to 0; choose pca2 to pca1279"),
+        ("efficientnet-lite0@pca1280", None, "cannot be reduced to 1280; choose pca2 to pca1279"),
         ("nothing@fast", None, "no model named 'nothing'"),
         ("", None, "no model named ''"),
     ],
@@ -81,6 +96,37 @@ def test_variants_are_part_of_the_name(text, mode, name):
 def test_variants_that_do_not_exist(text, mode, message):
     with pytest.raises(InputError, match=message):
         ModelName.parse(text, mode)
+
+
+def test_any_order_of_variants_is_one_name():
+    for order in itertools.permutations(["native", "fast", "pca100"]):
+        parsed = ModelName.parse("@".join(["efficientnet-lite0", *order]))
+        assert str(parsed) == "efficientnet-lite0@native@fast@pca100"
+        assert str(parsed.source) == "efficientnet-lite0@native@fast"
+        assert str(parsed.source.exact) == "efficientnet-lite0@native"
+
+
+@pytest.mark.parametrize(
+    "base", ["timm:convnext_tiny", "open_clip:ViT-B-32/laion2b", "local:a.toml"]
+)
+def test_a_base_may_contain_colons_and_slashes(base, tiny, monkeypatch):
+    from aina_core.models import spec as registry
+
+    monkeypatch.setitem(registry._SPECS, base, dataclasses.replace(models.get(tiny), name=base))
+    parsed = ModelName.parse(f"{base}@pca9@native")
+    assert parsed.base == base and str(parsed) == f"{base}@native@pca9"
+
+
+def test_a_network_of_one_size_has_no_native_variant(tiny, monkeypatch):
+    from aina_core.models import spec as registry
+
+    rigid = dataclasses.replace(models.get(tiny), convolutional=False)
+    monkeypatch.setitem(registry._SPECS, tiny, rigid)
+    assert str(ModelName.parse("tiny@fast")) == "tiny@fast"
+    with pytest.raises(InputError, match="takes pictures of 32 × 32 pixels only; leave native out"):
+        ModelName.parse("tiny@native")
+    with pytest.raises(InputError, match="it has: fast, pcaN with N from 2 to 23"):
+        ModelName.parse("tiny@nativ")
 
 
 @pytest.mark.parametrize("name", LITES)
@@ -190,9 +236,9 @@ def test_weights_that_hold_more_than_tensors_are_refused(package):
 
 
 def test_weights_of_another_architecture_are_refused():
-    lite1 = load_tensors(models.get("efficientnet-lite1").weights.locate())
+    lite0, lite1 = models.get("efficientnet-lite0"), models.get("efficientnet-lite1")
     with pytest.raises(WeightsRefusedError, match="do not fit"):
-        models.get("efficientnet-lite0").build(lite1)
+        lite0.load(lite0.network(), lite1.weights.locate())
 
 
 # ── EfficientNet-Lite ────────────────────────────────────────────────────────────────────────────
@@ -210,7 +256,7 @@ def test_efficientnet_lite_equals_its_reference_network(name):
     spec = models.get(name)
     path = spec.weights.locate()
     reference = EfficientNet.from_pretrained(name, weights_path=str(path)).eval()
-    ours = spec.build(load_tensors(path))
+    ours = models.load_network(spec)
     assert not ours.training
     pictures = np.stack(
         [preprocess(np.asarray(images.read_image(p.path())), spec.recipe) for p in PHOTOGRAPHS[:4]]

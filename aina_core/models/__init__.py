@@ -6,22 +6,30 @@ below. Importing this package imports neither torch nor any network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+# Each registers its models, which are offered in this order.
+# isort: off
+from aina_core.models import efficientnet_lite  # noqa: F401
+from aina_core.models import resnet, vgg, densenet  # noqa: F401
+from aina_core.models import clip, isc21, sscd  # noqa: F401
+from aina_core.models import timm_models, local, trained  # noqa: F401
+# isort: on
 
-from aina_core.errors import WeightsMissingError, WeightsRefusedError
-from aina_core.models import efficientnet_lite  # noqa: F401  registers its models
+from aina_core.models.added import add, added_names, forget, names
+from aina_core.models.classes import class_names
+from aina_core.models.fetching import fetch
 from aina_core.models.spec import (
-    EXACT,
-    FAST,
-    MODES,
-    ModelName,
     ModelSpec,
+    Network,
     Recipe,
+    Source,
     get,
-    names,
+    load_network,
     register,
+    register_scheme,
+    registered,
 )
+from aina_core.models.states import ModelState, state
+from aina_core.models.variants import EXACT, FAST, MODES, NATIVE_SIDE, ModelName
 from aina_core.models.weights import checksum, load_tensors
 
 __all__ = [
@@ -29,46 +37,28 @@ __all__ = [
     "EXACT",
     "FAST",
     "MODES",
+    "NATIVE_SIDE",
     "ModelName",
     "ModelSpec",
     "ModelState",
+    "Network",
     "Recipe",
+    "Source",
+    "add",
+    "added_names",
     "checksum",
+    "class_names",
+    "fetch",
+    "forget",
     "get",
+    "load_network",
     "load_tensors",
     "names",
     "register",
+    "register_scheme",
+    "registered",
     "state",
 ]
 
 #: The model that is chosen when nobody has chosen.
 DEFAULT = "efficientnet-lite0"
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """Whether a model can be used here.
-
-    Attributes:
-        status: "ready", "missing" or "refused".
-        reason: why it is not ready, in one sentence; empty when it is.
-        path: its weights; None unless ready.
-    """
-
-    status: str
-    reason: str
-    path: Path | None
-
-
-def state(name: str) -> ModelState:
-    """Say whether the model `name` can be used on this machine.
-
-    Raises:
-        UnknownNameError: no model of that name is registered.
-    """
-    try:
-        return ModelState("ready", "", get(name).weights.locate())
-    except WeightsMissingError as error:
-        return ModelState("missing", str(error), None)
-    except WeightsRefusedError as error:
-        return ModelState("refused", str(error), None)

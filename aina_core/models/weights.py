@@ -1,19 +1,28 @@
 """Where weights come from, whether they are there, and what is refused.
 
-Nothing is ever unpickled: a `.pth` is read with `weights_only=True`, after its hash has been
-compared with the one that was published.
+Nothing is ever unpickled: a checkpoint is read with `weights_only=True`, after its hash has been
+compared with the one that was published, where one was (see `checkpoints.py`).
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aina_core import paths
 from aina_core.errors import WeightsMissingError, WeightsRefusedError
+from aina_core.models.checkpoints import check_container, checksum, fill, load_tensors
+
+__all__ = [
+    "FirstOf",
+    "FolderFile",
+    "PackageFile",
+    "checksum",
+    "fill",
+    "hub_file",
+    "load_tensors",
+]
 
 
 @dataclass(frozen=True)
@@ -25,12 +34,19 @@ class PackageFile:
         distribution: the name to install it by.
         file: the file's path inside the package.
         sha256: the beginning of its published SHA-256, in hex.
+        size: in bytes; 0 where that is not known.
     """
 
     package: str
     distribution: str
     file: str
     sha256: str
+    size: int = 0
+
+    @property
+    def origin(self) -> str:
+        """The package."""
+        return f"the package {self.distribution}"
 
     def locate(self) -> Path:
         """Return the file's path, without importing the package.
@@ -59,30 +75,109 @@ class PackageFile:
         return path
 
 
-def checksum(path: Path) -> str:
-    """Return a file's SHA-256 in hex; computed anew when its size or time of change differ."""
-    status = path.stat()
-    return _checksum(path, status.st_size, status.st_mtime_ns)
+@dataclass(frozen=True)
+class FolderFile:
+    """Weights in the folder `paths.weights()`: fetched, or put there by hand.
 
-
-@functools.lru_cache(maxsize=256)
-def _checksum(path: Path, size: int, mtime_ns: int) -> str:
-    return paths.file_checksum(path)
-
-
-def load_tensors(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's tensors on the CPU, by name and in the file's order.
-
-    Raises:
-        WeightsRefusedError: it is damaged, or holds anything but tensors.
+    Attributes:
+        model: the name by which it is fetched.
+        file: the published file's name; below the folder of its repository, where it has one.
+        url: where it is published.
+        sha256: the beginning of its published SHA-256, in hex; empty where none was published.
+        size: in bytes, as far as it is published; 0 where that is not known.
+        script: whether it is published as a TorchScript archive; its whole SHA-256 must be known.
+        repository: of the Hugging Face hub, where it is published there; else empty.
     """
-    import torch
 
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds; each means that the file is not usable
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsRefusedError(f"The weights {path.name} cannot be read: {reason}") from None
-    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
-        raise WeightsRefusedError(f"The weights {path.name} hold more than named tensors.")
-    return tensors
+    model: str
+    file: str
+    url: str
+    sha256: str = ""
+    size: int = 0
+    script: bool = False
+    repository: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Its address."""
+        return self.url
+
+    @property
+    def path(self) -> Path:
+        """Where it is looked for."""
+        return paths.weights() / self.file
+
+    def locate(self) -> Path:
+        """Return the file's path.
+
+        Raises:
+            WeightsMissingError: it is not there.
+            WeightsRefusedError: see `check`.
+        """
+        path = self.path
+        if not path.is_file():
+            raise WeightsMissingError(
+                f"The weights {path.name} are not on this machine; run: python -m aina_core models "
+                f"fetch {self.model}, or get {self.url} and put it at {path}"
+            )
+        try:
+            self.check(path)
+        except WeightsRefusedError as error:
+            raise WeightsRefusedError(
+                f"{str(error).rstrip('.')}; delete {path} and get it again from {self.url}"
+            ) from None
+        return path
+
+    def check(self, path: Path) -> None:
+        """Refuse a file that is not the published one.
+
+        Raises:
+            WeightsRefusedError: its hash is another one, or it is damaged, or no checkpoint at all.
+        """
+        try:
+            if self.sha256 and not checksum(path).startswith(self.sha256):
+                raise WeightsRefusedError(
+                    f"The weights {path.name} are not the published ones (SHA-256 differs)."
+                )
+            check_container(path, script=self.script)
+        except OSError as error:
+            raise WeightsRefusedError(
+                f"The weights {path} cannot be read: {error.strerror}."
+            ) from None
+
+
+def hub_file(model: str, repository: str, file: str) -> FolderFile:
+    """Return a file of a repository of the Hugging Face hub, as timm and open_clip use it."""
+    url = f"https://huggingface.co/{repository}/resolve/main/{file}"
+    return FolderFile(model, f"{repository}/{file}", url, repository=repository)
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """Weights that are published in several forms, of which any one will do.
+
+    Attributes:
+        files: in the order in which they are looked for; the first is the one that is fetched.
+    """
+
+    files: tuple[FolderFile, ...]
+
+    @property
+    def file(self) -> str:
+        """The first form's."""
+        return self.files[0].file
+
+    @property
+    def size(self) -> int:
+        """The first form's."""
+        return self.files[0].size
+
+    @property
+    def origin(self) -> str:
+        """The first form's."""
+        return self.files[0].origin
+
+    def locate(self) -> Path:
+        """Return the path of the first form that is there (see `FolderFile.locate`)."""
+        there = [file for file in self.files if file.path.is_file()]
+        return (there or self.files)[0].locate()
