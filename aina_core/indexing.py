@@ -11,9 +11,9 @@ import numpy as np
 from aina_core import images
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryBusyError, ImageError
-from aina_core.gallery import Gallery, LabelsFile, UpdateReport, create, update
+from aina_core.gallery import Gallery, LabelsFile, UpdateReport, Vectors, create, reduce, update
 from aina_core.index import open_index
-from aina_core.models import EXACT, FAST, ModelName
+from aina_core.models import FAST, ModelName
 from aina_core.work import Progress, Stop, never, silent
 
 _AGREEMENT_SAMPLE = 64
@@ -33,10 +33,12 @@ def index(
 ) -> UpdateReport:
     """Bring a gallery's vectors under a model up to date, and build their index.
 
+    Reduced vectors come with those that they are reduced from, which have an index of their own.
+
     Args:
         name: of the gallery; made when there is none.
         folder: of its images; None for a gallery that keeps its images itself.
-        model: a registered name, with or without a variant.
+        model: a registered name, with or without variants.
         labels: a labels file (see `gallery.LabelsFile`).
         mode: "exact" or "fast"; by default what the model's name says.
         device: see `load_embedder`.
@@ -45,7 +47,7 @@ def index(
         stop: when it says yes, what is done so far is committed.
 
     Raises:
-        AinaError: see `gallery.create`, `load_embedder`, `gallery.update`.
+        AinaError: see `gallery.create`, `load_embedder`, `gallery.update`, `gallery.reduce`.
     """
     chosen = ModelName.parse(model, mode)
     annotations = None if labels is None else LabelsFile(labels)
@@ -53,18 +55,28 @@ def index(
     progress("loading the model", 0, 0)
     embedder = load_embedder(str(chosen), device=device, runtime=runtime)
     report = update(gallery, embedder, labels=annotations, progress=progress, stop=stop)
-    store = gallery.store(embedder.model)
-    vectors = store.open()
-    progress("building the index", 0, 0)
-    open_index("annoy", vectors.matrix, store.index_folder, checksum=vectors.checksum)
+    vectors = _build_index(gallery, embedder.model, progress)
     if embedder.mode == FAST and not stop() and "agreement" not in vectors.manifest:
         progress("comparing with exact mode", 0, 0)
-        exact = load_embedder(chosen.base, mode=EXACT, device=device, runtime=runtime)
+        exact = load_embedder(str(chosen.exact), device=device, runtime=runtime)
         measured = agreement(gallery, embedder.model, exact)
+        store = gallery.store(embedder.model)
         with contextlib.suppress(GalleryBusyError), gallery.lock():
             if store.open().checksum == vectors.checksum:  # nobody has changed them meanwhile
                 store.add_record(agreement=measured)
+    if chosen.components:
+        report = reduce(gallery, chosen, report, progress=progress)
+        _build_index(gallery, str(chosen), progress)
     return report
+
+
+def _build_index(gallery: Gallery, model: str, progress: Progress) -> Vectors:
+    """Build the index of a model's vectors, unless it is there, and return them."""
+    store = gallery.store(model)
+    vectors = store.open()
+    progress("building the index", 0, 0)
+    open_index("annoy", vectors.matrix, store.index_folder, checksum=vectors.checksum)
+    return vectors
 
 
 def agreement(

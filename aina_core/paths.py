@@ -26,6 +26,12 @@ def cache() -> Path:
     return Path(given).resolve() if given else Path.home() / ".cache" / "aina"
 
 
+def weights() -> Path:
+    """The folder of models' weights: `AINA_WEIGHTS`, or `~/.cache/aina/weights`."""
+    given = os.environ.get("AINA_WEIGHTS")
+    return Path(given).resolve() if given else Path.home() / ".cache" / "aina" / "weights"
+
+
 def roots() -> list[Path]:
     """The folders below which the app may read: `AINA_ROOTS`, separated by colons, or the home."""
     given = os.environ.get("AINA_ROOTS")

@@ -6,9 +6,10 @@ import contextlib
 
 from aina_core.embedding import load_embedder
 from aina_core.errors import AinaError, DamagedError
-from aina_core.gallery import Gallery, update
+from aina_core.gallery import Gallery, open_reduction, reduce, update
 from aina_core.gallery.catalogue import Catalogue
 from aina_core.index import KINDS, check_index, open_index
+from aina_core.models import ModelName
 from aina_core.work import Progress, Stop, never, silent
 
 
@@ -20,9 +21,20 @@ def verify(gallery: Gallery) -> list[str]:
     """
     found = [problem for problem in [gallery.catalogue.problem()] if problem]
     for model in gallery.models():
-        problems = gallery.store(model).problems() or _index_problems(gallery, model)
+        problems = _vector_problems(gallery, model) or _index_problems(gallery, model)
         found += [f"{model}: {problem}" for problem in problems]
     return found
+
+
+def _vector_problems(gallery: Gallery, model: str) -> list[str]:
+    store = gallery.store(model)
+    try:
+        problems, manifest = store.problems(), store.manifest()
+        if manifest is not None and not problems:
+            open_reduction(store, manifest)
+        return problems
+    except DamagedError as error:
+        return [str(error)]
 
 
 def _index_problems(gallery: Gallery, model: str) -> list[str]:
@@ -68,8 +80,12 @@ def repair(gallery: Gallery, *, progress: Progress = silent, stop: Stop = never)
     for model in gallery.models():
         try:
             store = gallery.store(model)
-            if store.problems() or gallery.catalogue.counts()[0] == 0:
-                update(gallery, load_embedder(model), progress=progress, stop=stop)
+            if _vector_problems(gallery, model) or gallery.catalogue.counts()[0] == 0:
+                name = ModelName.parse(model)
+                embedder = load_embedder(str(name.source))
+                report = update(gallery, embedder, progress=progress, stop=stop)
+                if name.components:
+                    reduce(gallery, name, report, progress=progress)
             vectors = store.open()
             for kind in KINDS:
                 if check_index(

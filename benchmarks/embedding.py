@@ -77,7 +77,7 @@ def measure_loop(folder: Path) -> dict[str, float]:
 
     started = time.perf_counter()
     spec = models.get(MODEL)
-    network = spec.build(models.load_tensors(spec.weights.locate()))
+    network = models.load_network(spec)
     recipe = spec.recipe
     transform = transforms.Compose(
         [

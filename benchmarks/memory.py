@@ -48,18 +48,19 @@ class _StandIn(Embedder):
     def versions(self) -> dict[str, str]:
         return {}
 
-    def run(
+    def run_with_norms(
         self,
         items: Iterable[Any],
         prepare: Callable[[Any], Any],
         *,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[Any, Any, Any]]:
+    ) -> Iterator[tuple[Any, Any, Any, float]]:
         rng = np.random.default_rng(0)
         for item in items:
             pixels, extra = prepare(item)
             row = rng.standard_normal(DIM, np.float32)
-            yield item, extra, None if pixels is None else row / np.linalg.norm(row)
+            norm = float(np.linalg.norm(row))
+            yield item, extra, None if pixels is None else row / norm, norm
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def gallery_of(
         gallery.catalogue.annotate(zip(ids, notes, strict=True))
     store = gallery.store(model)
     journal = store.journal({"dim": vectors.shape[1]})
-    journal.append(rows, vectors)
+    journal.append(rows, vectors, np.ones(len(rows), np.float32))
     journaled = (Row(*key, True, number) for number, key in enumerate(rows))
     store.commit(journaled, len(rows), journal, None, {"computed_on": [], "versions": {}})
     return gallery

@@ -12,10 +12,10 @@ from PIL import Image
 
 from aina_core import embedding, images, models, modifications
 from aina_core.demo import PHOTOGRAPHS
-from aina_core.embedding import load_embedder, preprocess, runtimes
+from aina_core.embedding import conversion, load_embedder, preprocess, runtimes
 from aina_core.errors import InputError, UnknownNameError, WeightsRefusedError
 from aina_core.gallery.update import CHUNK
-from aina_core.models import Recipe, load_tensors
+from aina_core.models import Recipe, load_network
 from aina_core.search import embed_query
 
 RUNTIMES = ["openvino", "torch"]
@@ -43,7 +43,7 @@ def plainly(name: str, pictures: list[Image.Image]) -> np.ndarray:
             transforms.Normalize(recipe.mean, recipe.std),
         ]
     )
-    network = spec.build(load_tensors(spec.weights.locate()))
+    network = load_network(spec)
     with torch.inference_mode():
         rows = [network(transform(picture)[None]) for picture in pictures]
     return torch.nn.functional.normalize(torch.cat(rows)).numpy()
@@ -316,7 +316,7 @@ def test_a_damaged_conversion_is_made_again(tiny, pictures, tmp_path, monkeypatc
 
 
 def test_a_second_start_converts_nothing(embedder, tiny, monkeypatch):
-    monkeypatch.setattr(runtimes, "_convert", lambda *_: pytest.fail("it was converted again"))
+    monkeypatch.setattr(conversion, "_convert", lambda *_: pytest.fail("it was converted again"))
     load_embedder(tiny, device="cpu")
 
 
@@ -324,11 +324,11 @@ def test_a_conversion_that_fails_leaves_nothing(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("AINA_CACHE", str(tmp_path))
     spec = models.get(tiny)
 
-    def build(tensors):
+    def load(network, path):
         raise WeightsRefusedError("they do not fit")
 
     with pytest.raises(WeightsRefusedError):
-        runtimes.open_runtime(dataclasses.replace(spec, build=build), "exact", "cpu", "openvino")
+        runtimes.open_runtime(dataclasses.replace(spec, load=load), "exact", "cpu", "openvino")
     assert not list(tmp_path.rglob("*.xml"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -13,14 +13,19 @@ import numpy as np
 from PIL import Image
 
 from aina_core import models
-from aina_core.embedding.preprocess import preprocess
+from aina_core.embedding.batches import in_batches
+from aina_core.embedding.heads import Heads
+from aina_core.embedding.preprocess import View, describe, preprocess, view
 from aina_core.embedding.runtimes import DEVICES, RUNTIMES, Runtime, choose, cores, open_runtime
-from aina_core.models import FAST, ModelName
+from aina_core.errors import InputError
+from aina_core.models import FAST, ModelName, settings
 
-__all__ = ["DEVICES", "RUNTIMES", "Embedder", "load_embedder", "preprocess"]
+__all__ = ["DEVICES", "RUNTIMES", "Embedder", "View", "load_embedder", "preprocess", "view"]
 
 #: At most this many items are taken and not yet given back, whatever the number of cores.
 MAX_IN_FLIGHT = 128
+# How many pictures of different shapes are looked through for those of one shape.
+_HELD = 64
 Item = TypeVar("Item")
 Extra = TypeVar("Extra")
 #: A job of the pipeline: from an item to its pixels, or None to skip it, and whatever goes with it.
@@ -33,9 +38,12 @@ def load_embedder(
     """Load a model, ready to embed.
 
     Args:
-        model: a registered name, with or without a variant: "efficientnet-lite0@fast".
+        model: a registered name, with or without variants: "efficientnet-lite0@fast". A reduced
+            one, "efficientnet-lite0@pca100", loads what it is reduced from: the axes are a
+            gallery's own (see `Searcher.reduced`).
         mode: "exact" or "fast"; by default what the name says.
-        device: "cpu" or "cuda"; by default a CUDA device where there is one.
+        device: "cpu" or "cuda"; by default as settled for the model (see `models.settings`), or a
+            CUDA device where there is one.
         runtime: "openvino" or "torch"; by default OpenVINO on the CPU, torch on CUDA.
 
     Raises:
@@ -43,9 +51,28 @@ def load_embedder(
         InputError: options that contradict each other or this machine.
         ModelError: its weights are missing or refused.
     """
-    name = ModelName.parse(model, mode)
-    device, runtime = choose(device, runtime)
-    return Embedder(name, open_runtime(models.get(name.base), name.mode, device, runtime))
+    name = ModelName.parse(model, mode).source
+    if device is None and runtime != "openvino":
+        device = settled_device(name.base)
+    return Embedder(name, open_runtime(name.spec(), name.mode, *choose(device, runtime)))
+
+
+def settled_device(base: str) -> str | None:
+    """The device that is settled for a model, if it is there; None where that is open.
+
+    Raises:
+        InputError: it is not there.
+    """
+    device = settings.device(base)
+    try:
+        choose(device, None)
+    except InputError as error:
+        reason = str(error).partition(";")[0]
+        raise InputError(
+            f"The settings of {base} say {device}: {reason}; run: python -m aina_core models set "
+            f"{base} --device auto"
+        ) from None
+    return device
 
 
 class Embedder:
@@ -59,16 +86,22 @@ class Embedder:
     """
 
     def __init__(self, name: ModelName, runtime: Runtime) -> None:
-        self.spec = models.get(name.base)
+        self.spec = name.spec()
         self.model = str(name)
         self.mode = name.mode
         self.dim = self.spec.dim
         self.runtime = runtime
-        self.reduced_side = self.spec.recipe.resize if name.mode == FAST else None
+        recipe = self.spec.recipe
+        self.reduced_side = (recipe.native or recipe.resize) if name.mode == FAST else None
+        self._heads = Heads(self.spec)
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.runtime.bytes + self._heads.bytes
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes two embeddings comparable: model, weights, preprocessing, mode, precision."""
-        recipe = self.spec.recipe
         return {
             "model": self.model,
             "mode": self.mode,
@@ -76,11 +109,7 @@ class Embedder:
             "dim": self.dim,
             "weights": models.checksum(self.spec.weights.locate()),
             "preprocessing": {
-                "resize": recipe.resize,
-                "crop": recipe.crop,
-                "interpolation": recipe.interpolation,
-                "mean": list(recipe.mean),
-                "std": list(recipe.std),
+                **describe(self.spec.recipe),
                 "reduced_side": self.reduced_side,
             },
         }
@@ -101,6 +130,60 @@ class Embedder:
         rows = [row for _, _, row in self.run(images, lambda image: (np.asarray(image), None))]
         return np.stack(rows) if rows else np.empty((0, self.dim), np.float32)
 
+    def embed_text(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed texts where pictures are embedded, by the model's text tower.
+
+        Args:
+            texts: each as people write it.
+
+        Returns:
+            float32 (n, dim), unit rows, in the order given.
+
+        Raises:
+            InputError: the model has no text tower, or a text is empty or no valid Unicode.
+        """
+        if not self.spec.text:
+            able = [name for name in models.registered() if models.get(name).text]
+            instead = f", or choose a model that has one: {', '.join(able)}" if able else ""
+            raise InputError(
+                f"{self.model} has no text tower, so it knows no words; leave them out{instead}."
+            )
+        for text in texts:
+            if not text.strip() or not _is_unicode(text):
+                raise InputError(f"The text {text!r} is empty or not valid; give words.")
+        return self._heads.texts(texts)
+
+    def probabilities(
+        self, rows: np.ndarray, norms: np.ndarray, chosen: int | None = None
+    ) -> np.ndarray:
+        """Return the probabilities of the model's classes: the softmax of its head.
+
+        Args:
+            rows: float32 (n, dim), embeddings made units; may be a memory map.
+            norms: float32 (n,), the length that each had before.
+            chosen: one class, by its place in `models.class_names`; None for all.
+
+        Returns:
+            float32 (n, classes), each row of sum 1; or (n,) of the class chosen.
+
+        Raises:
+            InputError: the model has no classes, or the rows are not its embeddings.
+        """
+        if not self.spec.classes:
+            able = [name for name in models.registered() if models.get(name).classes]
+            raise InputError(
+                f"{self.model} was not trained to tell classes apart; choose one of those that "
+                f"were: {', '.join(able)}."
+            )
+        if rows.shape[1:] != (self.spec.dim,) or norms.shape != rows.shape[:1]:
+            raise InputError(
+                f"Rows of shape {rows.shape} with norms of shape {norms.shape} were given; the "
+                f"classes of {self.spec.name} are computed from (n, {self.spec.dim}) and (n,)."
+            )
+        count = len(models.class_names(self.spec))
+        empty = np.empty((0, count) if chosen is None else 0, np.float32)
+        return np.concatenate([empty, *self._heads.probabilities(rows, norms, chosen)])
+
     def run(
         self,
         items: Iterable[Item],
@@ -108,6 +191,21 @@ class Embedder:
         *,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[Item, Extra, Any]]:
+        """Prepare and embed items: as `run_with_norms`, for who needs no norms.
+
+        Yields:
+            (item, extra, row): row is float32 (dim,), of unit length, or None.
+        """
+        for item, extra, row, _ in self.run_with_norms(items, prepare, stop=stop):
+            yield item, extra, row
+
+    def run_with_norms(
+        self,
+        items: Iterable[Item],
+        prepare: Prepare[Item, Extra],
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[Item, Extra, Any, float]]:
         """Prepare and embed items on all cores, a bounded number at a time, in order.
 
         Args:
@@ -117,16 +215,23 @@ class Embedder:
             stop: asked before each new item; when it says yes, those under way are finished.
 
         Yields:
-            (item, extra, row): row is float32 (dim,), of unit length, or None.
+            (item, extra, row, norm): row is float32 (dim,), of unit length, or None; norm the
+            length that the embedding had before, 0 without a row.
         """
         remaining = itertools.takewhile(lambda _: not stop(), items)
-        work = self._embed_one if self.runtime.batch == 1 else self._picture
-        batch = self.runtime.batch  # two of them are under way beside the window
-        window = min(2 * cores() + 3 * (batch - 1), MAX_IN_FLIGHT - 2 * batch)
+        batch = self.runtime.batch
+        held = max(2 * batch, _HELD if self.spec.recipe.native else 0)  # beside the window
+        work = self._embed_one if batch == 1 else self._picture
+        window = min(2 * cores() + 3 * (batch - 1), MAX_IN_FLIGHT - held)
         pool = ThreadPoolExecutor(cores(), "embed", initializer=_one_thread)
         try:
             results = _ordered(pool, remaining, lambda item: (item, *work(item, prepare)), window)
-            yield from (results if self.runtime.batch == 1 else self._in_batches(results))
+            rows = results if batch == 1 else in_batches(results, self.runtime, held)
+            for item, extra, row in rows:
+                if row is None:
+                    yield item, extra, None, 0.0
+                else:
+                    yield item, extra, row[: self.dim], float(row[self.dim])
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -142,27 +247,13 @@ class Embedder:
         extra, picture = self._picture(item, prepare)
         return extra, None if picture is None else self.runtime.launch(picture[None])()[0]
 
-    def _in_batches(
-        self, results: Iterator[tuple[Item, Extra, np.ndarray | None]]
-    ) -> Iterator[tuple[Item, Extra, Any]]:
-        """Gather pictures into batches; one is computed while the next is gathered."""
-        pending: tuple[list[tuple[Item, Extra, Any]], Callable[[], np.ndarray]] | None = None
-        while batch := list(itertools.islice(results, self.runtime.batch)):
-            pictures = [picture for _, _, picture in batch if picture is not None]
-            launched = self.runtime.launch(np.stack(pictures)) if pictures else None
-            if pending is not None:
-                yield from _finish(*pending)
-            pending = (batch, launched or (lambda: np.empty((0, self.dim), np.float32)))
-        if pending is not None:
-            yield from _finish(*pending)
 
-
-def _finish(
-    batch: list[tuple[Item, Extra, Any]], fetch: Callable[[], np.ndarray]
-) -> Iterator[tuple[Item, Extra, Any]]:
-    rows = iter(fetch())
-    for item, extra, picture in batch:
-        yield item, extra, None if picture is None else next(rows)
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ordered(

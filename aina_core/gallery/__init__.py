@@ -7,6 +7,7 @@
       catalogue.sqlite  what is known of every image (`catalogue.py`)
       images/           the files themselves, only where they were uploaded or made here
       models/M/         vectors and index of the model M (`vectors.py`)
+      duplicates.json   which of its duplicates the user keeps, where somebody has chosen
       lock              held by the one writer
 """
 
@@ -16,6 +17,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,6 +35,7 @@ from aina_core.errors import (
 )
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
 from aina_core.gallery.labels import LabelsFile, folder_label
+from aina_core.gallery.reduction import Reduction, made_of, open_reduction, reduce
 from aina_core.gallery.update import UpdateReport, update
 from aina_core.gallery.vectors import Vectors, VectorStore
 
@@ -41,19 +44,23 @@ __all__ = [
     "Gallery",
     "ImageRecord",
     "LabelsFile",
+    "Reduction",
     "UpdateReport",
     "Vectors",
     "create",
     "folder_label",
     "galleries",
+    "made_of",
     "open_gallery",
+    "open_reduction",
+    "reduce",
     "update",
     "valid_name",
 ]
 
 _NAME = re.compile(r"\w[\w .-]{0,62}\w|\w")
 _MAX_NAME_BYTES = 200  # a file system's 255, less what is put before it
-_OWN_NAMES = re.compile(r"images|models|lock|catalogue\..*|\.gallery\.json\..*")
+_OWN_NAMES = re.compile(r"images|models|lock|catalogue\..*|\.?duplicates\..*|\.gallery\.json\..*")
 
 
 def valid_name(name: str) -> str:
@@ -234,13 +241,26 @@ class Gallery:
         vectors = files[f"vectors-{manifest['generation']}.npy"]["sha256"]
         return self.catalogue.version(), vectors
 
+    def index_command(self, model: str) -> str:
+        """Return the command that brings a model's vectors up to date."""
+        words = ["index", str(self.root), "--gallery", self.name, "--model", model]
+        return f"python -m aina_core {shlex.join(words)}"
+
     def manifest(self, model: str) -> dict[str, Any]:
         """Return what is recorded of a model's vectors.
 
         Raises:
             GalleryError: the model has none here.
+            DamagedError: it cannot be read, or is of an earlier version; the message says what to
+                do.
         """
-        manifest = self.store(model).manifest()
+        try:
+            manifest = self.store(model).manifest()
+        except DamagedError as error:
+            raise DamagedError(
+                f"The vectors of {model} in the gallery {self.name} cannot be read: "
+                f"{str(error).rstrip('.')}; index it again: {self.index_command(model)}"
+            ) from None
         if manifest is None:
             indexed = ", ".join(self.models()) or "no model yet"
             raise GalleryError(
@@ -263,6 +283,21 @@ class Gallery:
             raise DamagedError(
                 f"The vectors of {model} in the gallery {self.name} are damaged: {error} "
                 "Index the gallery again to compute them anew."
+            ) from None
+
+    def reduction(self, vectors: Vectors) -> Reduction | None:
+        """Open what vectors of this gallery were reduced by; None where they were not.
+
+        Raises:
+            DamagedError: it is missing or damaged.
+        """
+        model = str(vectors.manifest["fingerprint"].get("model"))
+        try:
+            return open_reduction(self.store(model), vectors.manifest)
+        except DamagedError as error:
+            raise DamagedError(
+                f"The vectors of {model} in the gallery {self.name} cannot be used: {error} "
+                f"Index it again: {self.index_command(model)}"
             ) from None
 
     def path(self, record: ImageRecord) -> Path:

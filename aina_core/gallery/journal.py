@@ -20,21 +20,25 @@ class Journal:
 
     Attributes:
         fingerprint: what makes its rows comparable to others.
-        dim: length of a row.
+        dim: length of an embedding.
         count: how many rows it has.
-        data: their file, float32 (count, dim) without a header.
+        data: their file, float32 (count, dim + 1) without a header: unit rows, and in the last
+            column the norm that each had before.
+        row_bytes: how long a row is in that file.
     """
 
     def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         self.fingerprint = fingerprint
         self.dim = int(fingerprint["dim"])
+        self.row_bytes = (self.dim + 1) * 4
         self.count = 0
         self.data, self._lines = folder / "journal.f32", folder / "journal.jsonl"
         self._resume()
 
     def _resume(self) -> None:
         """Keep the chunks that are whole; cut off what follows, or all when of another kind."""
-        head = (json.dumps({"fingerprint": dict(self.fingerprint)}) + "\n").encode()
+        kind = {"row_bytes": self.row_bytes, "fingerprint": dict(self.fingerprint)}
+        head = (json.dumps(kind) + "\n").encode()
         with self.data.open("ab+") as data, paths.replacing(self._lines) as kept:
             kept.write(head)
             data.seek(0)
@@ -44,7 +48,7 @@ class Journal:
                     break
                 kept.write(line)
                 self.count += len(keys)
-            data.truncate(self.count * self.dim * 4)
+            data.truncate(self.count * self.row_bytes)
 
     def _chunks(self, head: bytes) -> Iterator[bytes]:
         """The lines after the head, when that is the one expected."""
@@ -59,18 +63,19 @@ class Journal:
             keys = _keys(entry)
         except (ValueError, KeyError, TypeError):
             return None
-        chunk = data.read(len(keys) * self.dim * 4)
+        chunk = data.read(len(keys) * self.row_bytes)
         whole = line.endswith(b"\n") and hashlib.sha256(chunk).hexdigest() == entry.get("sha256")
         return keys if whole else None
 
-    def append(self, keys: Sequence[tuple[str, str]], rows: np.ndarray) -> None:
+    def append(self, keys: Sequence[tuple[str, str]], rows: np.ndarray, norms: np.ndarray) -> None:
         """Add a chunk; it is on the disk when the call returns.
 
         Args:
             keys: (image id, file checksum) of each row.
-            rows: float32 (len(keys), dim).
+            rows: float32 (len(keys), dim), unit rows.
+            norms: float32 (len(keys),), the length that each had before.
         """
-        chunk = np.ascontiguousarray(rows, "<f4").tobytes()
+        chunk = np.column_stack([rows, norms]).astype("<f4").tobytes()
         entry = {"rows": list(keys), "sha256": hashlib.sha256(chunk).hexdigest()}
         for path, data in ((self.data, chunk), (self._lines, (json.dumps(entry) + "\n").encode())):
             with path.open("ab") as file:

@@ -88,6 +88,7 @@ class _Chunk:
     thumbnails: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[tuple[str, str]] = field(default_factory=list)
     rows: list[np.ndarray] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
 
 
 def update(
@@ -185,8 +186,8 @@ class _Run:
         total = plan.settle()
         embedded, chunk = 0, _Chunk()
         self.progress("embedding", 0, total)
-        outcomes = self.embedder.run(plan.tasks(), self._prepare, stop=self.stop)
-        for done, (task, prepared, row) in enumerate(outcomes, start=1):
+        outcomes = self.embedder.run_with_norms(plan.tasks(), self._prepare, stop=self.stop)
+        for done, (task, prepared, row, norm) in enumerate(outcomes, start=1):
             record = prepared.record
             if record != task.known:
                 chunk.records.append(record)
@@ -195,6 +196,7 @@ class _Run:
             if row is not None:
                 chunk.keys.append((record.id, record.sha256))
                 chunk.rows.append(row)
+                chunk.norms.append(norm)
                 embedded += 1
             self.thumbnail_seconds += prepared.seconds
             if max(len(chunk.records), len(chunk.thumbnails), len(chunk.rows)) >= CHUNK:
@@ -207,7 +209,8 @@ class _Run:
     def _flush(self, chunk: _Chunk, plan: Plan, journal: Journal) -> None:
         if chunk.rows:
             start = journal.count
-            journal.append(chunk.keys, np.stack(chunk.rows))
+            norms = np.array(chunk.norms, np.float32)
+            journal.append(chunk.keys, np.stack(chunk.rows), norms)
             plan.journaled(chunk.keys, start)
         if chunk.records or chunk.thumbnails:
             self.catalogue.record(chunk.records, chunk.thumbnails)

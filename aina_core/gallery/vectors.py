@@ -5,6 +5,7 @@
     manifest.json        names the generation that counts, with the checksum of each of its files
     vectors-7.npy        float32 (n, dim), unit rows, in the order of the ids
     rows-7.jsonl         a line for each row: image id, checksum of its file
+    norms-7.npy          float32 (n,), the length of each embedding before it was made a unit
     baseline-7.npy       float32 (m,), ascending: similarities of random pairs of rows
     journal.f32, .jsonl  rows computed by a run that has not ended yet, whole chunks only
     index/               what `aina_core.index` builds from the vectors
@@ -18,66 +19,22 @@ how often the work was interrupted.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from aina_core import paths
 from aina_core.errors import DamagedError
+from aina_core.gallery.baseline import random_pairs
+from aina_core.gallery.generation import FORMAT, Vectors, file_names, is_complete, map_array
 from aina_core.gallery.journal import Journal
 from aina_core.gallery.plan import Row
-
-_FORMAT = 2
-_BLOCK_ROWS = 4096
-_BASELINE_ROWS = 2000
-_BASELINE_PAIRS = 20_000
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """One generation, opened and verified; it stays readable when the next one takes its place.
-
-    Attributes:
-        table: uint8, the bytes of the file of rows, memory-mapped.
-        matrix: float32 (n, dim), unit rows, memory-mapped, read-only.
-        baseline: float32 (m,), ascending similarities of random pairs; empty below two images.
-        manifest: what is recorded of it.
-    """
-
-    table: np.ndarray
-    matrix: np.ndarray
-    baseline: np.ndarray
-    manifest: dict[str, Any]
-
-    @functools.cached_property
-    def _keys(self) -> list[list[str]]:
-        keys = [json.loads(line) for line in self.table.tobytes().splitlines()]
-        if len(keys) != len(self.matrix):
-            raise DamagedError(f"There are {len(keys)} names for {len(self.matrix)} vectors.")
-        return keys
-
-    @functools.cached_property
-    def ids(self) -> list[str]:
-        """Image id of each row."""
-        return [image_id for image_id, _ in self._keys]
-
-    @functools.cached_property
-    def checksums(self) -> list[str]:
-        """SHA-256 of the file that each row was computed from."""
-        return [sha256 for _, sha256 in self._keys]
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the vectors' file: the identity of this generation."""
-        return self.manifest["files"][f"vectors-{self.manifest['generation']}.npy"]["sha256"]
 
 
 class VectorStore:
@@ -97,7 +54,11 @@ class VectorStore:
         if not path.exists():
             return None
         manifest = paths.read_json(path)
-        if not _is_complete(manifest):
+        if manifest.get("format") == 2:
+            raise DamagedError(
+                "they were stored by an earlier version, without the norms of the embeddings."
+            )
+        if not is_complete(manifest):
             raise DamagedError(f"{path.name} is damaged, or has an unknown format.")
         return manifest
 
@@ -118,7 +79,7 @@ class VectorStore:
 
     def keys(self, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yield (image id, file checksum) of each row of a generation, one at a time."""
-        with (self.folder / _names(manifest["generation"])[1]).open("rb") as lines:
+        with (self.folder / file_names(manifest["generation"])[1]).open("rb") as lines:
             for line in lines:
                 image_id, sha256 = json.loads(line)
                 yield image_id, sha256
@@ -170,15 +131,18 @@ class VectorStore:
                 yield f"{name} is missing."
 
     def _load(self, manifest: dict[str, Any]) -> Vectors:
-        vectors, table, baseline = (self.folder / n for n in _names(manifest["generation"]))
-        matrix = _map(vectors, manifest["count"])
+        files = file_names(manifest["generation"])
+        vectors, table, norms, baseline = (self.folder / name for name in files)
+        matrix, lengths = map_array(vectors, manifest["count"]), map_array(norms, manifest["count"])
         shape = (manifest["count"], manifest["dim"])
         if matrix.shape != shape or matrix.dtype != np.float32:
             raise DamagedError(
                 f"The vectors have shape {matrix.shape}, their manifest says {shape}."
             )
+        if lengths.shape != shape[:1] or lengths.dtype != np.float32:
+            raise DamagedError(f"There are {len(lengths)} norms for {len(matrix)} vectors.")
         names = np.memmap(table, np.uint8, "r") if manifest["count"] else np.empty(0, np.uint8)
-        return Vectors(names, matrix, np.load(baseline), manifest)
+        return Vectors(names, matrix, lengths, np.load(baseline), manifest)
 
     def journal(self, fingerprint: Mapping[str, Any]) -> Journal:
         """Open the journal for a run, with what an interrupted run of the same kind left in it."""
@@ -212,24 +176,27 @@ class VectorStore:
         """
         numbers = [int(path.stem.partition("-")[2]) for path in self.folder.glob("vectors-*.npy")]
         generation = max(numbers, default=0) + 1
-        vectors, table, baseline = names = _names(generation)
+        vectors, table, norms, baseline = names = file_names(generation)
         with (
             contextlib.ExitStack() as sources,
             paths.replacing(self.folder / vectors) as data,
             paths.replacing(self.folder / table) as lines,
+            paths.replacing(self.folder / norms) as lengths,
         ):
-            header = {"descr": "<f4", "fortran_order": False, "shape": (count, journal.dim)}
-            np.lib.format.write_array_header_1_0(data, header)
+            _write_header(data, (count, journal.dim))
+            _write_header(lengths, (count,))
             take = self._taking(sources, journal, previous)
             for row in rows:
-                data.write(take(row))
+                vector, norm = take(row)
+                data.write(vector)
+                lengths.write(norm)
                 key = json.dumps([row.id, row.sha256], ensure_ascii=False)
                 lines.write(f"{key}\n".encode())
-        matrix = _map(self.folder / vectors, count)
+        matrix = map_array(self.folder / vectors, count)
         with paths.replacing(self.folder / baseline) as file:
             np.save(file, random_pairs(matrix))
         manifest = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "generation": generation,
             "count": count,
             "dim": journal.dim,
@@ -245,19 +212,30 @@ class VectorStore:
 
     def _taking(
         self, open_: contextlib.ExitStack, journal: Journal, previous: Mapping[str, Any] | None
-    ) -> Callable[[Row], bytes]:
-        """Return what reads the bytes of a row: by reading, since a map would fill the memory."""
-        size = journal.dim * 4
-        journaled = open_.enter_context(journal.data.open("rb"))
-        files = {True: (journaled.fileno(), 0)}
-        if previous is not None:
-            kept = open_.enter_context((self.folder / _names(previous["generation"])[0]).open("rb"))
-            stored = os.fstat(kept.fileno()).st_size
-            files[False] = kept.fileno(), stored - previous["count"] * size
+    ) -> Callable[[Row], tuple[bytes, bytes]]:
+        """Return what reads the bytes of a row and of its norm.
 
-        def take(row: Row) -> bytes:
-            descriptor, start = files[row.journaled]
-            return os.pread(descriptor, size, start + row.row * size)
+        It does so by reading, since a map would fill the memory.
+        """
+        size = journal.dim * 4
+
+        def reading(path: Path, length: int, count: int | None = None) -> Callable[[int], bytes]:
+            """Of a file of `count` parts of one length after a header; None for no header."""
+            file = open_.enter_context(path.open("rb")).fileno()
+            start = 0 if count is None else os.fstat(file).st_size - count * length
+            return lambda place: os.pread(file, length, start + place * length)
+
+        journaled = reading(journal.data, journal.row_bytes)
+        if previous is not None:
+            vectors, _, norms, _ = (self.folder / n for n in file_names(previous["generation"]))
+            kept_vector = reading(vectors, size, previous["count"])
+            kept_norm = reading(norms, 4, previous["count"])
+
+        def take(row: Row) -> tuple[bytes, bytes]:
+            if row.journaled:
+                both = journaled(row.row)
+                return both[:size], both[size:]
+            return kept_vector(row.row), kept_norm(row.row)
 
         return take
 
@@ -279,53 +257,10 @@ class VectorStore:
         shutil.rmtree(aside)
 
 
-def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return the similarities of random pairs of different rows: what "similar" is held against.
-
-    Args:
-        matrix: float32 (n, dim), unit rows.
-        seed: of the choice of pairs; below about 200 rows all pairs are taken.
-
-    Returns:
-        float32 (m,), ascending, m ≤ 20,000; empty below two rows.
-    """
-    rng = np.random.default_rng(seed)
-    count = len(matrix)
-    chosen = np.sort(rng.choice(count, min(count, _BASELINE_ROWS), replace=False))
-    rows = np.asarray(matrix[chosen])
-    first, second = np.triu_indices(len(rows), 1)
-    if len(first) > _BASELINE_PAIRS:
-        drawn = np.sort(rng.choice(len(first), _BASELINE_PAIRS, replace=False))
-        first, second = first[drawn], second[drawn]
-    similarities = np.empty(len(first), np.float32)
-    for start in range(0, len(first), _BLOCK_ROWS):
-        part = slice(start, start + _BLOCK_ROWS)
-        similarities[part] = np.einsum("ij,ij->i", rows[first[part]], rows[second[part]])
-    return np.sort(similarities)
-
-
-def _names(generation: int) -> tuple[str, str, str]:
-    """The files of a generation: vectors, rows, baseline."""
-    return f"vectors-{generation}.npy", f"rows-{generation}.jsonl", f"baseline-{generation}.npy"
-
-
-def _is_complete(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest says all that its readers rely on."""
-    kinds = {"generation": int, "count": int, "dim": int, "fingerprint": dict, "computed_on": list}
-    if manifest.get("format") != _FORMAT or not isinstance(manifest.get("files"), dict):
-        return False
-    if not all(isinstance(manifest.get(name), kind) for name, kind in kinds.items()):
-        return False
-    described = all(
-        isinstance(file, dict) and {"size", "sha256"} <= file.keys()
-        for file in manifest["files"].values()
-    )
-    return described and set(manifest["files"]) == set(_names(manifest["generation"]))
-
-
-def _map(path: Path, count: int) -> np.ndarray:
-    """Map an array; one without rows, which cannot be mapped, is read."""
-    return np.load(path, mmap_mode="r") if count else np.load(path)
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Begin a file of float32 numbers that are written one after the other."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -38,3 +38,42 @@ def product_on(device: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         chunk = torch.tensor(right[start : start + step], device=device)  # (step, dim)
         result[:, start : start + step] = (rows @ chunk.T).cpu().numpy()
     return result
+
+
+def reaching(left: np.ndarray, right: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Find where the product of two matrices' rows reaches a number.
+
+    Args:
+        left: (m, dim) float32.
+        right: (n, dim) float32.
+        floor: the least number that counts.
+
+    Returns:
+        Rows of `left` and of `right`, int64 (p,) each, in the order of the product's entries.
+    """
+    there = left @ right.T >= np.float32(floor)  # (m, n)
+    rows = np.flatnonzero(there.any(axis=1))  # few, as a rule: quicker than to look at every entry
+    own, columns = np.nonzero(there[rows])
+    return rows[own], columns
+
+
+def reaching_on(
+    device: str, left: np.ndarray, right: np.ndarray, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute `reaching` on a torch device, so that only what was found travels back."""
+    import torch
+
+    rows = torch.tensor(left, device=device)  # (m, dim)
+    columns = torch.tensor(right, device=device)  # (n, dim)
+    found = (rows @ columns.T >= floor).nonzero().cpu().numpy()  # (p, 2)
+    return found[:, 0], found[:, 1]
+
+
+def device_for(products: int) -> str | None:
+    """Return the torch device that is worth its way for so many multiply-adds; None for numpy."""
+    if products >= _WORTH_A_DEVICE:
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda"
+    return None
