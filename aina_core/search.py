@@ -4,68 +4,32 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from aina_core import images
 from aina_core.embedding import Embedder
-from aina_core.errors import InputError
-from aina_core.gallery import Annotation, Gallery, folder_label
+from aina_core.errors import GalleryError, InputError
+from aina_core.gallery import Annotation, Gallery, folder_label, made_of
 from aina_core.index import Index, open_index, similarities
+from aina_core.principal import PrincipalAxes
+from aina_core.queries import embed_query
+from aina_core.ranking import Neighbour, OfClass, Result
+from aina_core.term_vectors import term_embedding, term_vector
 from aina_core.work import Progress
+
+__all__ = [
+    "MAX_FILTER_VALUES",
+    "Neighbour",
+    "Result",
+    "Searcher",
+    "embed_query",
+    "term_embedding",
+    "term_vector",
+]
 
 #: A column with more different values than this is no filter.
 MAX_FILTER_VALUES = 200
-
-# One query has time that a thousand have not, and may be unlike anything in the gallery.
-_EFFORT = 20
-
-
-def embed_query(
-    embedder: Embedder, data: bytes, crop: tuple[int, int, int, int] | None = None
-) -> np.ndarray:
-    """Embed an uploaded picture, or a crop of it, exactly as a gallery's files are embedded.
-
-    Args:
-        embedder: the model.
-        data: the file's bytes.
-        crop: (x, y, width, height) in pixels of the upright image; None for all of it.
-
-    Returns:
-        float32 (dim,), of unit length.
-
-    Raises:
-        ImageError: the bytes are no usable picture, or the crop lies outside.
-    """
-    side = embedder.reduced_side if crop is None else None
-    pixels = images.crop_pixels(images.decode(data, at_least=side).pixels, crop)
-    return embedder.embed([pixels])[0]
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A hit.
-
-    Attributes:
-        id: image id.
-        similarity: cosine to the query, in [−1, 1].
-        percentile: share of random pairs of this gallery below that similarity, in [0, 1].
-        annotation: label, caption and columns.
-        sha256: checksum of its file.
-    """
-
-    id: str
-    similarity: float
-    percentile: float
-    annotation: Annotation
-    sha256: str
-
-    @property
-    def label(self) -> str:
-        """Its label; empty when unknown."""
-        return self.annotation.label
 
 
 class Searcher:
@@ -81,6 +45,7 @@ class Searcher:
     def __init__(self, gallery: Gallery, model: str, *, progress: Progress | None = None) -> None:
         self.gallery, self.model = gallery, model
         self._vectors = gallery.vectors(model)
+        self._reduction = gallery.reduction(self._vectors)
         self.ids = self._vectors.ids
         self._rows = {key: row for row, key in enumerate(self.ids)}
         records, annotations = gallery.catalogue.images(), gallery.catalogue.annotations()
@@ -96,6 +61,21 @@ class Searcher:
         self.count = int(self._valid.sum())
         self._progress = progress
         self.annoy  # noqa: B018  opened, or built, at once
+
+    def checked(self, embedder: Embedder) -> Embedder:
+        """Return an embedder, if the rows were made with its weights; a name may get others.
+
+        Raises:
+            GalleryError: they were not.
+        """
+        recorded = self.manifest["fingerprint"].get("weights")
+        if recorded not in (None, embedder.fingerprint()["weights"]):
+            raise GalleryError(
+                f"The vectors of {self.model} in the gallery {self.gallery.name} were made with "
+                f"other weights than those that it has now; index it again: "
+                f"{self.gallery.index_command(self.model)}"
+            )
+        return embedder
 
     @functools.cached_property
     def annoy(self) -> Index:
@@ -131,6 +111,50 @@ class Searcher:
         """float32 (n, dim), unit rows, read-only; those of changed files too."""
         return self._vectors.matrix
 
+    @property
+    def norms(self) -> np.ndarray:
+        """float32 (n,): the length of each row's embedding before it was made a unit; read-only."""
+        return self._vectors.norms
+
+    @property
+    def checksums(self) -> list[str]:
+        """SHA-256 of the file that each row was computed from."""
+        return self._vectors.checksums
+
+    @property
+    def source(self) -> str:
+        """Full name of the model that embeds: `model`, or what its rows are reduced from."""
+        return self.model if self._reduction is None else self._reduction.source
+
+    @property
+    def axes(self) -> PrincipalAxes | None:
+        """What rows were reduced by; None where they are not reduced."""
+        return None if self._reduction is None else self._reduction.axes
+
+    def reduced(self, vector: np.ndarray) -> np.ndarray:
+        """Take a unit vector of `source` to the rows' own space: float32 (dim,) → (N,).
+
+        The same vector where rows are not reduced.
+        """
+        return vector if self._reduction is None else self._reduction.apply(vector[None])[0][0]
+
+    @functools.cached_property
+    def embedded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit rows of `source`, float32 (n, dim), and their norms: what a head is computed from.
+
+        Raises:
+            GalleryError: rows are reduced, and what they were reduced from has changed since.
+        """
+        if self._reduction is None:
+            return self.matrix, self.norms
+        whole = self.gallery.vectors(self.source)
+        if made_of(whole.manifest) != self._reduction.made_of:
+            raise GalleryError(
+                f"The vectors of {self.source} have changed since {self.model} was made of them; "
+                f"index again: {self.gallery.index_command(self.model)}"
+            )
+        return whole.matrix, whole.norms
+
     @functools.cached_property
     def labels(self) -> dict[str, int]:
         """How many images each label has, in the order of the labels."""
@@ -163,6 +187,14 @@ class Searcher:
             InputError: the gallery has no such image under this model.
         """
         return np.array(self._vectors.matrix[self._row(image_id)])
+
+    def norm(self, image_id: str) -> float:
+        """Return the length of an image's embedding before it was made a unit.
+
+        Raises:
+            InputError: the gallery has no such image under this model.
+        """
+        return float(self.norms[self._row(image_id)])
 
     def rows(self, image_ids: Sequence[str]) -> np.ndarray:
         """Return where images stand in `matrix`, int64 (m,).
@@ -208,7 +240,7 @@ class Searcher:
         self,
         vector: np.ndarray,
         *,
-        exclude: str | None = None,
+        exclude: str | Collection[str] | None = None,
         labels: Collection[str] = (),
         columns: Mapping[str, Collection[str]] | None = None,
         exact: bool = False,
@@ -217,7 +249,7 @@ class Searcher:
 
         Args:
             vector: float32 (dim,), of unit length.
-            exclude: the query's own image id, when it is a member.
+            exclude: the query's own image id, when it is a member; several of several.
             labels: only images of these labels; empty for all.
             columns: only images with these values, by column; empty for all.
             exact: by exact search, not by the index.
@@ -226,9 +258,26 @@ class Searcher:
             The result, from which neighbours are taken.
         """
         allowed = self._allowed(labels, columns or {})
-        if exclude in self._rows:
-            allowed[self._rows[exclude]] = False
+        for image_id in [exclude] if isinstance(exclude, str) else exclude or ():
+            if image_id in self._rows:
+                allowed[self._rows[image_id]] = False
         return Result(self, np.ascontiguousarray(vector, np.float32), allowed, exact)
+
+    def of_class(
+        self,
+        probabilities: np.ndarray,
+        *,
+        labels: Collection[str] = (),
+        columns: Mapping[str, Collection[str]] | None = None,
+    ) -> OfClass:
+        """Rank the gallery by the probabilities of a class.
+
+        Args:
+            probabilities: float32 (n,), of every row (see `recognition.by_class`).
+            labels: only images of these labels; empty for all.
+            columns: only images with these values, by column; empty for all.
+        """
+        return OfClass(self, probabilities, self._allowed(labels, columns or {}))
 
     def _allowed(
         self, labels: Collection[str], columns: Mapping[str, Collection[str]]
@@ -257,62 +306,6 @@ class Searcher:
             self.annotations[row],
             self._vectors.checksums[row],
         )
-
-
-class Result:
-    """What a search found; its parts are computed when they are first asked for.
-
-    Attributes:
-        index: the index that proposes, `annoy` or `exact`.
-        count: how many images were searched.
-    """
-
-    def __init__(
-        self, searcher: Searcher, vector: np.ndarray, allowed: np.ndarray, exact: bool
-    ) -> None:
-        self._searcher, self._vector, self._allowed = searcher, vector, allowed
-        self.index = searcher.exact if exact else searcher.annoy
-        self.count = int(allowed.sum())
-
-    def nearest(self, k: int) -> list[Neighbour]:
-        """Return the k nearest by the index, in descending similarity, ties by image id."""
-        if self.count == 0 or k < 1:
-            return []
-        rows, near = self.index.search(self._vector[None], k, allowed=self._allowed, effort=_EFFORT)
-        pairs = zip(rows[0], near[0], strict=True)
-        return [self._searcher.neighbour(int(row), float(value)) for row, value in pairs]
-
-    @functools.cached_property
-    def _ranked(self) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.flatnonzero(self._allowed)
-        near = self._searcher.similarities(self._vector)[rows]
-        order = np.argsort(-near, kind="stable")
-        return rows[order], near[order]
-
-    @property
-    def similarities(self) -> np.ndarray:
-        """float32 (count,), descending: of the query to every image searched."""
-        return self._ranked[1]
-
-    def rank(self, image_id: str) -> int | None:
-        """Return an image's exact rank, 1 for the nearest; None where it was not searched."""
-        if not self._searcher.has(image_id):
-            return None
-        places = np.flatnonzero(self._ranked[0] == self._searcher.rows([image_id])[0])
-        return int(places[0]) + 1 if len(places) else None
-
-    def count_above(self, threshold: float) -> int:
-        """Return how many images are at a similarity or nearer."""
-        return int(np.searchsorted(-self.similarities, -np.float32(threshold), side="right"))
-
-    def above(self, threshold: float, start: int = 0, stop: int | None = None) -> list[Neighbour]:
-        """Return the images at a similarity or nearer, in descending order, from start to stop."""
-        end = min(self.count_above(threshold), self.count if stop is None else stop)
-        rows, near = self._ranked
-        return [
-            self._searcher.neighbour(int(row), float(value))
-            for row, value in zip(rows[start:end], near[start:end], strict=True)
-        ]
 
 
 def _counts(values: Any) -> dict[str, int]:

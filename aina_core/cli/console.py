@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import signal
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
-from aina_core import models, work
+from aina_core import models, paths, work
+from aina_core.errors import InputError
+from aina_core.spreadsheets import plain_cell
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended that has more to say than that it is done: its exit status."""
+
+    status: int
+    message: str
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,14 +80,18 @@ Reporter = work.Reporter | Terminal
 def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, command=name)
     return parser
 
 
 def model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default=models.DEFAULT, help=f"default: {models.DEFAULT}")
-    parser.add_argument("--mode", help="exact (default) or fast")
-    parser.add_argument("--device", help="cpu or cuda; by default what is there")
+    parser.add_argument(
+        "--model",
+        default=models.DEFAULT,
+        help=f"a name, with variants as NAME@native@fast@pca100; default: {models.DEFAULT}",
+    )
+    parser.add_argument("--mode", help="exact or fast; by default as the name or `models set` says")
+    parser.add_argument("--device", help="cpu or cuda; by default as settled, or what is there")
     parser.add_argument("--runtime", help="openvino or torch; by default what suits the device")
 
 
@@ -94,3 +113,31 @@ def show(options: argparse.Namespace, document: Any, text: str) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=1))
     else:
         print(text)
+
+
+def check_csv(path: Path | None) -> None:
+    """Refuse a place for a table that cannot be one, before any work is done.
+
+    Raises:
+        InputError: it is a folder.
+    """
+    if path is not None and path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder.")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table that is safe to open in a spreadsheet, all or nothing.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        with paths.replacing(path) as file:
+            # what cannot be written as UTF-8, as some files' names, is written as an escape
+            output = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+            table = csv.writer(output)
+            table.writerow(header)
+            table.writerows([plain_cell(cell) for cell in row] for row in rows)
+            output.detach()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from None

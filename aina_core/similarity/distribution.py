@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aina_core.metrics import roc_auc
 from aina_core.search import Searcher
 
 #: Up to so many pairs of a kind are all taken; of more, so many are drawn.
@@ -68,19 +69,11 @@ def distribution(searcher: Searcher, *, seed: int = 0, most: int = MAX_PAIRS) ->
 
 
 def separation(within: np.ndarray, between: np.ndarray) -> float | None:
-    """Return the share of pairs (w, b) with w > b, ties counted half; None where one is empty.
+    """Return `metrics.roc_auc` of pairs within labels against pairs between them.
 
-    Args:
-        within: (a,) numbers.
-        between: (b,) numbers, ascending.
-
-    Source: Hanley, McNeil: The meaning and use of the area under a ROC curve, Radiology 143 (1982).
+    None where there are none of a kind.
     """
-    if not len(within) or not len(between):
-        return None
-    below = np.searchsorted(between, within, side="left")
-    not_above = np.searchsorted(between, within, side="right")
-    return float((below.sum() + not_above.sum()) / 2 / len(within) / len(between))
+    return roc_auc(within, between) if len(within) and len(between) else None
 
 
 def _pairs_within(

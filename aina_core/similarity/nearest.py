@@ -109,12 +109,25 @@ def _compute(
         progress(f"neighbours under {searcher.model}", start, count)
         own = rows[start : start + _BLOCK_ROWS]
         found, _ = index.search(matrix[own], k + 1, allowed=allowed)  # (b, k + 1)
-        others = found != own[:, None]
-        # of many equal images the k + 1 found need not include the image itself
-        others[others.all(axis=1), -1] = False
-        neighbours[start : start + _BLOCK_ROWS] = places[found[others].reshape(-1, k)]
+        neighbours[start : start + _BLOCK_ROWS] = places[without_itself(found, own)]
     progress(f"neighbours under {searcher.model}", count, count)
     return Nearest(neighbours, index.recall_at_10)
+
+
+def without_itself(found: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Leave each row out of what was found for it.
+
+    Args:
+        found: int64 (q, k + 1), rows in the order in which an index found them.
+        own: int64 (q,), the row that each query is.
+
+    Returns:
+        int64 (q, k).
+    """
+    others = found != own[:, None]
+    # of many equal images the k + 1 found need not include the image itself
+    others[others.all(axis=1), -1] = False
+    return found[others].reshape(len(own), -1)
 
 
 def _folder(searcher: Searcher) -> Path:

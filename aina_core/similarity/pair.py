@@ -75,7 +75,8 @@ def pair(
         By model, in the order given.
 
     Raises:
-        InputError: no model, one twice, or an image that the gallery does not have.
+        InputError: no model, one twice, one of reduced vectors that the gallery is not indexed
+            by, or an image that the gallery does not have.
         ImageError: a file is no usable picture, or a crop lies outside; the message names it.
         UnknownNameError: a model is not registered.
         ModelError: a model cannot be used.
@@ -91,6 +92,10 @@ def pair(
     found = {}
     for model in names:
         opened = searcher(gallery, model) if gallery is not None and model in indexed else None
+        if opened is None and ModelName.parse(model).components:
+            raise InputError(
+                f"What {model} reduces by is a gallery's own; name a gallery that is indexed by it."
+            )
         left, right = (
             _vector(picture, model, gallery, opened, embedder) for picture in (first, second)
         )
@@ -117,7 +122,8 @@ def _vector(
             source = gallery.read(source)
         elif isinstance(source, Path):
             source = images.read_bytes(source)
-        return embed_query(embedder(model), source, picture.crop)
+        vector = embed_query(embedder(model), source, picture.crop)
+        return vector if opened is None else opened.reduced(vector)
     except ImageError as error:
         reason = str(error).rstrip(".")
         raise ImageError(f"The image {picture} cannot be used: {reason}.") from None
