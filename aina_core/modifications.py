@@ -35,18 +35,37 @@ def _bordered(color: str) -> Change:
     return change
 
 
-def _cropped(left: float, upper: float, right: float, lower: float) -> Change:
-    """Cut out a box given in fractions of width and height, in [0, 1].
+#: The nine crops among the 18 modifications: left, upper, right and lower edge as shares of width
+#: and height, in [0, 1].
+CROPS: Mapping[str, tuple[float, float, float, float]] = {
+    "cropped/center": (0.25, 0.25, 0.75, 0.75),
+    "cropped/left_half": (0, 0, 0.5, 1),
+    "cropped/right_half": (0.5, 0, 1, 1),
+    "cropped/upper_half": (0, 0, 1, 0.5),
+    "cropped/lower_half": (0, 0.5, 1, 1),
+    "cropped/upperleft_quarter": (0, 0, 0.5, 0.5),
+    "cropped/upperright_quarter": (0.5, 0, 1, 0.5),
+    "cropped/lowerleft_quarter": (0, 0.5, 0.5, 1),
+    "cropped/lowerright_quarter": (0.5, 0.5, 1, 1),
+}
+
+
+def crop_box(
+    edges: tuple[float, float, float, float], width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Return a crop of `CROPS` as (x, y, width, height) in pixels of an image of some size.
 
     Edges are rounded as Pillow's `crop` rounds them, half to even; a side keeps at least one pixel.
     """
+    left, upper, right, lower = edges
+    x, y = round(left * width), round(upper * height)
+    return x, y, max(round(right * width) - x, 1), max(round(lower * height) - y, 1)
 
+
+def _cropped(edges: tuple[float, float, float, float]) -> Change:
     def change(image: Image.Image) -> Image.Image:
-        width, height = image.size
-        x, y = round(left * width), round(upper * height)
-        return image.crop(
-            (x, y, max(round(right * width), x + 1), max(round(lower * height), y + 1))
-        )
+        x, y, width, height = crop_box(edges, *image.size)
+        return image.crop((x, y, x + width, y + height))
 
     return change
 
@@ -71,15 +90,7 @@ def _rotated(degrees: int) -> Change:
 MODIFICATIONS: Mapping[str, Change] = {
     "bordered/#000": _bordered("#000"),
     "bordered/#fff": _bordered("#fff"),
-    "cropped/center": _cropped(0.25, 0.25, 0.75, 0.75),
-    "cropped/left_half": _cropped(0, 0, 0.5, 1),
-    "cropped/right_half": _cropped(0.5, 0, 1, 1),
-    "cropped/upper_half": _cropped(0, 0, 1, 0.5),
-    "cropped/lower_half": _cropped(0, 0.5, 1, 1),
-    "cropped/upperleft_quarter": _cropped(0, 0, 0.5, 0.5),
-    "cropped/upperright_quarter": _cropped(0.5, 0, 1, 0.5),
-    "cropped/lowerleft_quarter": _cropped(0, 0.5, 0.5, 1),
-    "cropped/lowerright_quarter": _cropped(0.5, 0.5, 1, 1),
+    **{name: _cropped(edges) for name, edges in CROPS.items()},
     "filtered/aden": _filtered("aden"),
     "filtered/inkwell": _filtered("inkwell"),
     "filtered/lofi": _filtered("lofi"),
