@@ -1,0 +1,67 @@
+"""Which images a study changes: a gallery's originals, or some of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aina_core.errors import InputError
+from aina_core.gallery import Gallery, folder_label
+from aina_core.similarity.sets import MODIFICATION, ORIGINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An image as the catalogue knows it.
+
+    Attributes:
+        id: image id.
+        sha256: checksum of its file.
+        label: its label; empty when unknown.
+    """
+
+    id: str
+    sha256: str
+    label: str
+
+
+def find_originals(gallery: Gallery, count: int | None, seed: int) -> list[Original]:
+    """Return the originals of a gallery, or some drawn at random, in the order of their ids.
+
+    Where the labels file says of images that they are modifications of others (a column
+    "modification", as in the demo), the originals are those of which it says "original"; else they
+    are all images. Of files with the same bytes only the first counts: they are one picture, and
+    would be each other's different original.
+
+    Args:
+        gallery: where they are.
+        count: how many; None, or more than there are, for all.
+        seed: of the draw.
+
+    Raises:
+        InputError: the gallery has fewer than two.
+    """
+    annotations = gallery.catalogue.annotations()
+    usable = [r for r in gallery.catalogue.images().values() if r.failure is None]
+    named = [
+        record
+        for record in usable
+        if record.id in annotations and annotations[record.id].columns.get(MODIFICATION) == ORIGINAL
+    ]
+    found, seen = [], set()
+    for record in named or usable:
+        if record.sha256 not in seen:
+            seen.add(record.sha256)
+            note = annotations.get(record.id)
+            label = folder_label(record.id) if note is None else note.label
+            found.append(Original(record.id, record.sha256, label))
+    if len(found) < 2:
+        raise InputError(
+            f"The gallery {gallery.name} has {len(found)} different images to study; "
+            "a study needs at least 2."
+        )
+    if count is None or count >= len(found):
+        return found
+    rng = np.random.default_rng(seed)
+    return [found[place] for place in np.sort(rng.choice(len(found), count, replace=False))]
