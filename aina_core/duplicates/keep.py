@@ -1,0 +1,220 @@
+"""Which image of a group to keep: by a rule, or as the user has chosen. No file is ever deleted.
+
+The choices of a gallery stand in `duplicates.json` in its folder, by image ids, so they outlive new
+vectors, other models and other thresholds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from aina_core import images, paths
+from aina_core.errors import DamagedError, GalleryError, ImageError, InputError, UnknownNameError
+from aina_core.gallery import Gallery, ImageRecord
+
+_FILE = "duplicates.json"
+_FORMAT = 1
+_SIDE = 512  # pixels
+
+
+def sharpness(pixels: np.ndarray) -> float:
+    """Return the variance of the Laplacian of a picture's grey levels: more edges, more of it.
+
+    Pictures are compared at 512 pixels on the longer side, to which smaller ones are enlarged: else
+    a picture made smaller would seem sharper.
+
+    Args:
+        pixels: uint8 (height, width, 3), RGB.
+
+    Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy (2000).
+    """
+    image = Image.fromarray(pixels).convert("L")
+    scale = _SIDE / max(image.size)
+    width, height = (max(round(side * scale), 3) for side in image.size)
+    grey = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    middle = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float(np.var(around - 4 * middle))
+
+
+def _by_size(gallery: Gallery, record: ImageRecord) -> tuple[float, float]:
+    return -record.width * record.height, -record.size
+
+
+def _by_sharpness(gallery: Gallery, record: ImageRecord) -> tuple[float, float]:
+    return -_sharpness_of(gallery.name, record.id, record.sha256), 0
+
+
+def _by_age(gallery: Gallery, record: ImageRecord) -> tuple[float, float]:
+    return record.mtime_ns, 0
+
+
+@functools.lru_cache(4096)
+def _sharpness_of(gallery: str, image_id: str, sha256: str) -> float:
+    """A picture's sharpness, remembered by the checksum of its bytes; of one that is gone −1."""
+    from aina_core.gallery import open_gallery
+
+    try:
+        return sharpness(images.decode(open_gallery(gallery).read(image_id)).pixels)
+    except (ImageError, InputError):
+        return -1.0
+
+
+#: The rules: the image that comes first is kept, of equal ones the one whose id comes first.
+RULES: Mapping[str, Callable[[Gallery, ImageRecord], tuple[float, float]]] = {
+    "largest": _by_size,
+    "sharpest": _by_sharpness,
+    "oldest": _by_age,
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The image of a group that is to be kept.
+
+    Attributes:
+        id: image id.
+        chosen: whether the user has chosen it; else a rule has.
+    """
+
+    id: str
+    chosen: bool
+
+
+def check_rule(rule: str) -> None:
+    """Refuse a rule that there is none of.
+
+    Raises:
+        UnknownNameError: no such rule.
+    """
+    if rule not in RULES:
+        raise UnknownNameError("rule for what to keep", rule, RULES)
+
+
+def keep(
+    gallery: Gallery,
+    records: Sequence[ImageRecord],
+    rule: str,
+    choices: Sequence[Mapping[str, Any]],
+) -> Kept:
+    """Return which image of a group is to be kept.
+
+    A choice counts for a group that holds the chosen image and one of those that it was chosen
+    over, whatever else the group holds; the latest such choice decides.
+
+    Args:
+        gallery: the gallery.
+        records: of the images of the group.
+        rule: one of `RULES`, for groups that nobody has decided.
+        choices: as `read_choices` gives them.
+
+    Raises:
+        UnknownNameError: no such rule.
+    """
+    check_rule(rule)
+    ids = {record.id for record in records}
+    for choice in reversed(choices):
+        if choice["keep"] in ids and not ids.isdisjoint(choice["over"]):
+            return Kept(choice["keep"], True)
+    first = min(records, key=lambda record: (*RULES[rule](gallery, record), record.id))
+    return Kept(first.id, False)
+
+
+def read_choices(gallery: Gallery) -> list[dict[str, Any]]:
+    """Return what the user has chosen, in the order of the choices: {"keep": id, "over": [id…]}.
+
+    Raises:
+        DamagedError: the file of choices cannot be read.
+    """
+    path = gallery.folder / _FILE
+    if not path.exists():
+        return []
+    try:
+        found = paths.read_json(path)
+    except DamagedError as error:
+        raise DamagedError(
+            f"What was chosen to be kept in {gallery.name} cannot be read; mend or remove {path} "
+            f"({str(error).rstrip('.')})."
+        ) from None
+    choices = found.get("choices")
+    if found.get("format") != _FORMAT or not isinstance(choices, list):
+        raise DamagedError(f"{path} is damaged, or has an unknown format; mend or remove it.")
+    if not all(map(_is_choice, choices)):
+        raise DamagedError(f"{path} holds something that is no choice; mend or remove it.")
+    return choices
+
+
+def _is_choice(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("keep"), str)
+        and isinstance(value.get("over"), list)
+        and all(isinstance(image_id, str) for image_id in value["over"])
+    )
+
+
+def choose(gallery: Gallery, image_id: str, over: Collection[str]) -> None:
+    """Store that an image is to be kept, and others are not.
+
+    Args:
+        gallery: the gallery.
+        image_id: of the image to be kept.
+        over: ids of the others of its group.
+
+    Raises:
+        InputError: there is no other.
+        DamagedError: earlier choices cannot be read.
+        GalleryError: the choice cannot be written.
+    """
+    others = sorted(set(over) - {image_id})
+    if not others:
+        raise InputError(f"{image_id!r} was chosen over no other image; give those of its group.")
+    _change(gallery, {image_id, *others}, [{"keep": image_id, "over": others}])
+
+
+def forget_choice(gallery: Gallery, ids: Collection[str]) -> None:
+    """Forget what was chosen among some images, so that the rule decides again."""
+    _change(gallery, set(ids), [])
+
+
+def _change(gallery: Gallery, ids: set[str], new: list[dict[str, Any]]) -> None:
+    with _writing(gallery):
+        kept = []
+        for choice in read_choices(gallery):
+            over = [image_id for image_id in choice["over"] if image_id not in ids]
+            if choice["keep"] not in ids:
+                kept.append(choice)
+            elif over:  # what was chosen about images that are not meant now
+                kept.append({"keep": choice["keep"], "over": over})
+        path = gallery.folder / _FILE
+        try:
+            paths.write_json(path, {"format": _FORMAT, "choices": kept + new})
+        except OSError as error:
+            raise GalleryError(
+                f"The choice cannot be written to {path}: {error.strerror}."
+            ) from error
+
+
+@contextlib.contextmanager
+def _writing(gallery: Gallery) -> Iterator[None]:
+    """Be the only one who changes choices; unlike the gallery's lock it is held for a moment."""
+    try:
+        descriptor = os.open(gallery.folder / ".duplicates.lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise GalleryError(
+            f"The choice cannot be written to {gallery.folder}: {error.strerror}."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,247 @@
+"""Pairs of a gallery's images that are near enough to be duplicates: exact, or by the index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aina_core import arrays
+from aina_core.duplicates import blocked, indexed
+from aina_core.errors import GalleryError, InputError, UnknownNameError
+from aina_core.search import Searcher
+from aina_core.work import Progress, Stop, never, silent
+
+#: More pairs than this are no duplicates but a threshold that is too low.
+MOST_PAIRS = 5_000_000
+#: Up to so many images all pairs are compared; of more, those that the index proposes.
+MOST_EXACT = 200_000
+#: How the pairs are found: every pair is compared, or the neighbours that the index proposes.
+WAYS = ("exact", "annoy")
+#: What the second image of a pair is of the first: the eight flips and quarter turns.
+TURNS = (
+    "as it is",
+    "mirrored",
+    "mirrored top to bottom",
+    "turned by 180°",
+    "turned by 90°",
+    "turned by 270°",
+    "mirrored and turned by 90°",
+    "mirrored and turned by 270°",
+)
+
+_FORMAT = 1
+_PAIRS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of rows of a gallery, the nearest first; equally near ones by their rows.
+
+    Attributes:
+        first: int64 (p,), rows.
+        second: int64 (p,), rows, each above its `first`.
+        similarity: float32 (p,), descending, in [−1, 1]: the cosine.
+        turn: int8 (p,), places in `TURNS`: what made them this near; 0 for the images as they are.
+        floor: every pair that reaches this is there.
+        way: one of `WAYS`.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    similarity: np.ndarray
+    turn: np.ndarray
+    floor: float
+    way: str
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @property
+    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The four arrays, in the order of the attributes."""
+        return self.first, self.second, self.similarity, self.turn
+
+    def above(self, threshold: float) -> Pairs:
+        """Return those that reach a threshold, which must not lie below the floor.
+
+        Raises:
+            InputError: it lies below.
+        """
+        if threshold < self.floor - 1e-9:
+            raise InputError(
+                f"Pairs at {threshold:.3f} or nearer were asked for, but only those from "
+                f"{self.floor:.3f} on were computed; compute them again."
+            )
+        count = int(np.searchsorted(-self.similarity, -np.float32(threshold), side="right"))
+        first, second, near, turn = self.parts
+        return Pairs(first[:count], second[:count], near[:count], turn[:count], threshold, self.way)
+
+
+def ordered(
+    first: np.ndarray,
+    second: np.ndarray,
+    similarity: np.ndarray,
+    turn: np.ndarray,
+    floor: float,
+    way: str,
+) -> Pairs:
+    """Return pairs in their order, each once, by the turn that makes it nearest."""
+    order = np.lexsort((turn, -similarity, second, first))
+    first, second = first[order], second[order]
+    new = np.ones(len(first), bool)
+    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    kept = order[new]
+    first, second, similarity, turn = first[new], second[new], similarity[kept], turn[kept]
+    order = np.lexsort((second, first, -similarity))
+    return Pairs(first[order], second[order], similarity[order], turn[order], floor, way)
+
+
+def find_pairs(
+    searcher: Searcher,
+    floor: float,
+    *,
+    way: str | None = None,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> Pairs:
+    """Find the pairs of images at a similarity or nearer, or open them where they are stored.
+
+    Args:
+        searcher: the gallery under a model; images whose file has changed since are left out.
+        floor: the least similarity.
+        way: one of `WAYS`; by default "exact" up to 200,000 images, "annoy" above.
+        progress: told of the phase "pairs".
+        stop: asked between blocks.
+
+    Raises:
+        InputError: the floor is no cosine, or there are more than `MOST_PAIRS` pairs.
+        UnknownNameError: no such way.
+        GalleryError: the pairs cannot be written beside the vectors.
+        StoppedError: it was stopped; nothing is stored.
+    """
+    way = _chosen(searcher, way)
+    found = stored_pairs(searcher, floor, way=way)
+    if found is not None:
+        return found
+    found = compute_pairs(searcher, floor, way, progress, stop)
+    keep_pairs(_folder(searcher, way), _identity(searcher, way), found)
+    return found
+
+
+def stored_pairs(searcher: Searcher, floor: float, *, way: str | None = None) -> Pairs | None:
+    """Return what `find_pairs` has kept, verified; None where it has kept nothing so low."""
+    check_threshold(floor)
+    way = _chosen(searcher, way)
+    return kept_pairs(_folder(searcher, way), _identity(searcher, way), floor)
+
+
+def kept_pairs(folder: Path, identity: dict[str, Any], floor: float) -> Pairs | None:
+    """Return the pairs that a folder keeps, down to a floor; None where it does not."""
+    kept = arrays.load(folder, identity)
+    if kept is None or kept.record["floor"] > floor:
+        return None
+    return Pairs(**kept.arrays, floor=kept.record["floor"], way=kept.record["way"]).above(floor)
+
+
+def keep_pairs(folder: Path, identity: dict[str, Any], pairs: Pairs) -> None:
+    """Keep pairs in a folder, in the place of others.
+
+    Raises:
+        GalleryError: they cannot be written.
+    """
+    parts = {name: getattr(pairs, name) for name in ("first", "second", "similarity", "turn")}
+    try:
+        arrays.save(folder, identity, parts, {"floor": pairs.floor, "way": pairs.way})
+    except OSError as error:
+        raise GalleryError(
+            f"The pairs cannot be written to {folder}: {error.strerror}; mend that first."
+        ) from error
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is no cosine.
+
+    Raises:
+        InputError: it is below −1, above 1, or no number.
+    """
+    if not -1 <= threshold <= 1:
+        raise InputError(
+            f"The threshold {threshold} is no similarity; give a number between −1 and 1."
+        )
+
+
+def _chosen(searcher: Searcher, way: str | None) -> str:
+    if way is None:
+        return WAYS[searcher.count > MOST_EXACT]
+    if way not in WAYS:
+        raise UnknownNameError("way to find pairs", way, WAYS)
+    return way
+
+
+def compute_pairs(
+    searcher: Searcher, floor: float, way: str, progress: Progress, stop: Stop
+) -> Pairs:
+    """Find pairs as `find_pairs` does, without looking for stored ones or storing them."""
+    check_threshold(floor)
+    vectors, rows = np.asarray(searcher.matrix), np.flatnonzero(searcher.shown)
+    if way == "exact":
+        proposed = blocked.candidates(vectors, rows, floor, progress, stop)
+    else:
+        allowed = None if len(rows) == len(vectors) else searcher.shown
+        proposed = indexed.proposals(
+            searcher.annoy, vectors, rows, allowed, floor, MOST_PAIRS, progress, stop
+        )
+    return _decided(vectors, proposed, floor, way)
+
+
+def _decided(
+    vectors: np.ndarray, proposed: Iterable[tuple[np.ndarray, np.ndarray]], floor: float, way: str
+) -> Pairs:
+    """Compare proposed pairs in full, and keep those that reach the floor."""
+    kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    count = 0
+    for first, second in proposed:
+        near = pair_similarities(vectors, first, second)
+        there = near >= np.float32(floor)
+        if there.any():
+            kept.append((first[there], second[there], near[there]))
+            count += int(there.sum())
+        # through the index a pair is found from both of its images
+        if count > MOST_PAIRS * (1 if way == "exact" else 2):
+            raise too_many(floor)
+    none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    first, second, near = (np.concatenate(parts) for parts in zip(none, *kept, strict=True))
+    return ordered(first, second, near, np.zeros(len(first), np.int8), floor, way)
+
+
+def too_many(floor: float) -> InputError:
+    """The error of a threshold at which there would be absurdly many pairs."""
+    return indexed.too_many(floor, MOST_PAIRS)
+
+
+def pair_similarities(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the cosine of each pair of rows, float32 (p,), as the index computes it."""
+    found = np.empty(len(first), np.float32)
+    for start in range(0, len(first), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        np.vecdot(vectors[first[part]], vectors[second[part]], out=found[part])
+    return found.clip(-1, 1, out=found)
+
+
+def _folder(searcher: Searcher, way: str) -> Path:
+    return searcher.gallery.store(searcher.model).folder / "duplicates" / way
+
+
+def _identity(searcher: Searcher, way: str) -> dict[str, Any]:
+    return {"format": _FORMAT, "way": way, **identity(searcher)}
+
+
+def identity(searcher: Searcher) -> dict[str, Any]:
+    """What pairs of rows are true of: these vectors, and these rows of them."""
+    shown = hashlib.sha256(np.packbits(searcher.shown).tobytes()).hexdigest()
+    return {"vectors": searcher.checksum, "shown": shown}
