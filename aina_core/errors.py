@@ -10,6 +10,7 @@
     │   ├── GalleryBusyError      another process is writing to it
     │   └── DamagedError          stored data that does not match its manifest
     ├── StoppedError              work that was asked to stop before it had a result
+    ├── TrainingError             a training that cannot go on as it was asked for
     └── ModelError                a model that cannot be used
         ├── WeightsMissingError   its weights are not on this machine
         └── WeightsRefusedError   its weights are damaged, foreign or unsafe
@@ -57,6 +58,10 @@ class DamagedError(GalleryError):
 
 class StoppedError(AinaError):
     """Work was asked to stop before it had a result; what is stored is as it was."""
+
+
+class TrainingError(AinaError):
+    """A training cannot go on as it was asked for; its last good epoch is kept."""
 
 
 class ModelError(AinaError):

@@ -1,0 +1,96 @@
+"""Batches: which originals, in which version, and what belongs together. Seeded, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a step looks at.
+
+    Attributes:
+        places: int64 (b,), of originals.
+        columns: int64 (b,), of their versions; 0 for the original as it is.
+        groups: int64 (b,): images of one group are positives of each other.
+    """
+
+    places: np.ndarray
+    columns: np.ndarray
+    groups: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Draws batches of some groups with some members each.
+
+    Attributes:
+        pools: for each group its members, int64 (m, 2): place and column.
+        groups: in a batch.
+        members: of each group in a batch, as far as it has so many.
+        repeat: whether a group of fewer members gives some again (where each is augmented anew).
+        rounds: how often each group comes in an epoch.
+    """
+
+    pools: tuple[np.ndarray, ...]
+    groups: int
+    members: int
+    repeat: bool = False
+    rounds: int = 1
+
+    def steps(self) -> int:
+        """Return how many batches an epoch has."""
+        return self.rounds * -(-len(self.pools) // self.groups)
+
+    def epoch(self, seed: int, number: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch: the same for the same seed and number."""
+        rng = np.random.default_rng([seed, number])
+        for _ in range(self.rounds):
+            order = rng.permutation(len(self.pools))
+            for start in range(0, len(order), self.groups):
+                chosen = order[start : start + self.groups]
+                if len(chosen) < 2:  # a last single group would have no negatives
+                    chosen = np.append(chosen, order[: 2 - len(chosen)])
+                yield self._batch(chosen, rng)
+
+    def _batch(self, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
+        members, groups = [], []
+        for group in chosen:
+            pool = self.pools[group]
+            count = self.members if self.repeat else min(self.members, len(pool))
+            members.append(pool[rng.choice(len(pool), count, replace=len(pool) < count)])
+            groups.append(np.full(count, group))
+        drawn = np.concatenate(members)
+        return Batch(drawn[:, 0], drawn[:, 1], np.concatenate(groups))
+
+
+def by_version(places: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return a pool for each original: itself in all of some columns."""
+    return tuple(
+        np.stack([np.full(len(columns), place), columns], axis=1).astype(np.int64)
+        for place in places
+    )
+
+
+def by_code(places: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return a pool for each code that at least two originals have: them, as they are.
+
+    Args:
+        places: int64 (n,).
+        codes: int64 (n,), of each; negative ones belong to no pool.
+    """
+    pools = []
+    for code in np.unique(codes[codes >= 0]):
+        mine = places[codes == code]
+        if len(mine) > 1:
+            pools.append(np.stack([mine, np.zeros(len(mine), np.int64)], axis=1))
+    return tuple(pools)
+
+
+def able(codes: np.ndarray) -> np.ndarray:
+    """Return the places of those that have a label which another has too, int64."""
+    _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    return np.flatnonzero((codes >= 0) & (counts[inverse] > 1))

@@ -1,0 +1,192 @@
+"""What a training leaves behind after each epoch: enough to go on as if nothing had happened.
+
+::
+
+    AINA_HOME/.trained/.runs/NAME/
+      run.json                 settings, curves, the best epoch, checksums of the tensors
+      state-7.safetensors      what is trained, and Adam's moments, after epoch 7
+      best-5.safetensors       what is trained, as it was when the retrieval score was best
+      pictures.u8, .json       small pictures (`data.py`)
+      lock                     held while it is trained
+
+run.json switches to new files in one step, so a kill costs at most an epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aina_core import paths
+from aina_core.errors import DamagedError, InputError
+from aina_core.models import load_tensors
+from aina_core.models.trained import folder as trained_folder
+from aina_core.training.settings import Settings
+
+_OPTIMIZER = "optimizer."
+# What may differ when a training goes on: how long, and how fast.
+_FREE = ("epochs", "patience", "rate")
+
+
+@dataclass
+class Curves:
+    """How a training went, epoch by epoch; number 0 is before the first step.
+
+    Attributes:
+        losses: mean over the batches of each epoch; None for number 0.
+        scores: the retrieval score that early stopping looks at.
+        seconds: spent on training so far.
+        best: the epoch of the best score.
+    """
+
+    losses: list[float | None] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    best: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """The last one that is complete."""
+        return len(self.scores) - 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        return asdict(self)
+
+
+class Checkpoint:
+    """The folder of one run.
+
+    Args:
+        settings: what is asked for.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = runs_folder() / settings.name
+        self._record = self.folder / "run.json"
+
+    def begin(self, key: str) -> Curves:
+        """Return the curves as far as an earlier run has come; note that this one has begun.
+
+        Args:
+            key: what the training is of: plans of equal keys can go on.
+
+        Raises:
+            InputError: an earlier run of that name was of something else.
+        """
+        try:
+            record = paths.read_json(self._record)
+            kept = Settings.from_dict(record["settings"])
+            curves = Curves(**record["curves"])
+            files = {name: str(file) for name, file in record["files"].items()}
+        except (DamagedError, KeyError, TypeError, AttributeError):
+            self._write(Curves(), {}, key)
+            return Curves()
+        if record["key"] != key or _fixed(kept) != _fixed(self.settings):
+            what = "images" if record["key"] != key else "settings"
+            raise InputError(
+                f"A training named {self.settings.name} with other {what} has not ended; choose "
+                f"another name, or run: python -m aina_core train delete {self.settings.name}"
+            )
+        if any(not self._whole(name, record["checksums"]) for name in files.values()):
+            self._write(Curves(), {}, key)
+            return Curves()
+        return curves
+
+    def _whole(self, name: str, checksums: Mapping[str, str]) -> bool:
+        path = self.folder / Path(name).name
+        return path.is_file() and paths.file_checksum(path) == checksums.get(name)
+
+    def save(self, curves: Curves, state: Mapping[str, Any], optimizer: Any, key: str) -> None:
+        """Keep what was trained, after an epoch.
+
+        Args:
+            curves: up to it.
+            state: tensors by name.
+            optimizer: with its moments.
+            key: see `begin`.
+        """
+        moments = {
+            f"{_OPTIMIZER}{number}.{name}": tensor
+            for number, parts in optimizer.state_dict()["state"].items()
+            for name, tensor in parts.items()
+        }
+        files = self._files()
+        files["state"] = f"state-{curves.epoch}.safetensors"
+        write_tensors(self.folder / files["state"], {**state, **moments})
+        if curves.best == curves.epoch:
+            files["best"] = f"best-{curves.epoch}.safetensors"
+            write_tensors(self.folder / files["best"], state)
+        self._write(curves, files, key)
+        for path in self.folder.glob("*.safetensors"):
+            if path.name not in files.values():
+                path.unlink()
+
+    def step_back(self, curves: Curves, key: str) -> None:
+        """Make the best epoch the last one, to go on from without moments.
+
+        Args:
+            curves: up to the last one.
+            key: see `begin`.
+        """
+        count = curves.best + 1
+        best = self._files()["best"]
+        kept = Curves(curves.losses[:count], curves.scores[:count], curves.seconds, curves.best)
+        self._write(kept, {"state": best, "best": best}, key)
+
+    def forget(self, key: str) -> None:
+        """Begin anew the next time; see `begin` for the key."""
+        self._write(Curves(), {}, key)
+
+    def state(self) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+        """Return the tensors of the last epoch, and the optimizer's by number and name."""
+        tensors = load_tensors(self.folder / self._files()["state"])
+        moments: dict[int, dict[str, Any]] = {}
+        for key in [key for key in tensors if key.startswith(_OPTIMIZER)]:
+            number, _, name = key.removeprefix(_OPTIMIZER).partition(".")
+            moments.setdefault(int(number), {})[name] = tensors.pop(key)
+        return tensors, moments
+
+    def best(self) -> dict[str, Any]:
+        """Return the tensors of the best epoch."""
+        return load_tensors(self.folder / self._files()["best"])
+
+    def _files(self) -> dict[str, str]:
+        with contextlib.suppress(DamagedError):
+            return dict(paths.read_json(self._record).get("files", {}))
+        return {}
+
+    def _write(self, curves: Curves, files: Mapping[str, str], key: str) -> None:
+        checksums = {name: paths.file_checksum(self.folder / name) for name in files.values()}
+        paths.write_json(
+            self._record,
+            {
+                "settings": self.settings.as_dict(),
+                "key": key,
+                "curves": curves.as_dict(),
+                "files": dict(files),
+                "checksums": checksums,
+            },
+        )
+
+
+def runs_folder() -> Path:
+    """Where trainings that have not ended are."""
+    return trained_folder() / ".runs"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Write tensors as a file of safetensors, all or nothing."""
+    from safetensors.torch import save
+
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    with paths.replacing(path) as file:
+        file.write(data)
+
+
+def _fixed(settings: Settings) -> dict[str, Any]:
+    return {name: value for name, value in settings.as_dict().items() if name not in _FREE}

@@ -1,0 +1,252 @@
+"""How good embeddings of held-out originals are, before and after, with paired intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aina_core import metrics
+from aina_core.metrics import Over
+from aina_core.studies import estimates
+from aina_core.studies.modified import draw_pairs
+from aina_core.studies.words import short, span
+from aina_core.training.batches import able
+from aina_core.training.material import Plan
+
+#: The figures, in the order in which they are shown.
+FIGURES = (
+    *("precision@5", "map@5"),
+    *("recovery_precision@1", "recovery_precision@3", "recovery_precision@5", "auc"),
+)
+K = 5
+#: Places of originals and columns of versions → unit rows, float32 (b, dim).
+Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_KS = (1, 3, 5)
+_BLOCK_ROWS = 512
+_MOST_PAIRS = 2000  # of different originals, each with all changes: so many negatives suffice
+
+
+def nearest_others(queries: np.ndarray, rows: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+    """Return the k nearest rows of each query, itself left out, int64 (q, k) or fewer columns.
+
+    Args:
+        queries: float32 (q, dim), unit rows.
+        rows: float32 (n, dim), unit rows.
+        own: int64 (q,), where each query stands in `rows`.
+        k: how many.
+    """
+    wanted = min(k, len(rows) - 1)
+    found = np.empty((len(queries), wanted), np.int64)
+    for start in range(0, len(queries), _BLOCK_ROWS):
+        part = slice(start, start + _BLOCK_ROWS)
+        similarities = queries[part] @ rows.T  # (b, n)
+        similarities[np.arange(len(similarities)), own[part]] = -np.inf
+        first = np.argpartition(-similarities, wanted - 1, axis=1)[:, :wanted]
+        order = np.argsort(-np.take_along_axis(similarities, first, 1), axis=1, kind="stable")
+        found[part] = np.take_along_axis(first, order, 1)
+    return found
+
+
+def label_hits(rows: np.ndarray, codes: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return whether each of the `K` nearest has the query's label, bool (q, ≤ K).
+
+    Args:
+        rows: float32 (n, dim), unit rows of all that are searched.
+        codes: int64 (n,), their labels.
+        asked: int64 (q,), places of those that query.
+    """
+    found = nearest_others(rows[asked], rows, asked, K)
+    relevant: np.ndarray = codes[found] == codes[asked][:, None]
+    return relevant
+
+
+def recovery_hits(versions: np.ndarray, k: int = K) -> np.ndarray:
+    """Return whether each of the k nearest of an original is a version of it, bool (n, ≤ k).
+
+    All originals and all their versions are searched, the querying original left out.
+
+    Args:
+        versions: float32 (n, 1 + c, dim), unit rows; column 0 has the originals.
+        k: how many neighbours.
+    """
+    count, each, dim = versions.shape
+    rows = versions.reshape(count * each, dim)
+    own = np.arange(count) * each
+    found = nearest_others(rows[own], rows, own, k)
+    relevant: np.ndarray = found // each == np.arange(count)[:, None]
+    return relevant
+
+
+class Judged:
+    """What one model reaches on the held-out originals.
+
+    Attributes:
+        by_query: for each figure but "auc" its value for each query, float64 (q,).
+        positive: float64 (n, c), similarities of originals to their versions.
+        negative: float64 (p, c), to versions of other originals.
+        r_precision: float64 (n,), precision@c of the search for the c versions of each original;
+            finer than the others where these are near 1. Empty where it does not apply.
+        figures: the figures; None for one that does not apply.
+    """
+
+    def __init__(self, rows: Rows, made: Plan, changes: Sequence[str], seed: int) -> None:
+        self.by_query: dict[str, np.ndarray] = {}
+        self.positive = self.negative = np.empty((0, 0))
+        self.pairs = np.empty((0, 2), np.int64)
+        self.r_precision = np.empty(0)
+        self._labels(rows, made)
+        self._versions(rows, made, changes, seed)
+        self.figures: dict[str, float | None] = {
+            name: estimates.number(float(self.by_query[name].mean()))
+            if name in self.by_query
+            else None
+            for name in FIGURES
+        }
+        if self.positive.size:
+            auc = metrics.roc_auc(self.positive, self.negative.ravel())
+            self.figures["auc"] = estimates.number(auc)
+
+    def _labels(self, rows: Rows, made: Plan) -> None:
+        places = made.split.test[made.codes[made.split.test] >= 0]
+        codes = made.codes[places]
+        asked = able(codes)
+        if len(asked) >= 2:
+            relevant = label_hits(rows(places, np.zeros_like(places)), codes, asked)
+            self.by_query[f"precision@{K}"] = metrics.precision(relevant, K)
+            self.by_query[f"map@{K}"] = metrics.average_precision(relevant, K)
+
+    def _versions(self, rows: Rows, made: Plan, changes: Sequence[str], seed: int) -> None:
+        columns = np.array([0, *(1 + made.changes.index(change) for change in changes)])
+        places = made.judged
+        if len(places) < 2 or not len(changes):
+            return
+        grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
+        versions = rows(*grid).reshape(len(places), len(columns), -1)
+        relevant = recovery_hits(versions)
+        for k in (k for k in _KS if k <= len(changes)):  # of fewer versions no k can be found
+            self.by_query[f"recovery_precision@{k}"] = metrics.precision(relevant, k)
+        self.r_precision = metrics.precision(recovery_hits(versions, len(changes)), len(changes))
+        self.pairs = draw_pairs(len(places), seed, ordered=True, most=_MOST_PAIRS)
+        own, changed = versions[:, :1], versions[:, 1:]
+        self.positive = np.vecdot(own, changed).astype(np.float64)
+        first, second = self.pairs.T
+        self.negative = np.vecdot(own[first], changed[second]).astype(np.float64)
+
+
+def compare(before: Judged, after: Judged, seed: int) -> dict[str, list[float] | None]:
+    """Return for each figure the interval of after − before, paired over queries.
+
+    Args:
+        before: of the untrained network or frozen trunk.
+        after: of the trained one, on the same originals.
+        seed: of the bootstrap.
+    """
+    found: dict[str, list[float] | None] = dict.fromkeys(FIGURES)
+    for name, values in before.by_query.items():
+        gains = after.by_query[name] - values
+        samples = metrics.bootstrap_mean(gains, Over(len(gains)), seed=seed)
+        found[name] = estimates.ends(samples)
+    if before.positive.size:
+        one, other = (
+            metrics.bootstrap_auc(judged.positive, judged.negative, judged.pairs, seed=seed)
+            for judged in (before, after)
+        )
+        found["auc"] = estimates.ends(other - one)
+    return found
+
+
+def compare_r_precision(before: Judged, after: Judged, seed: int) -> dict[str, Any] | None:
+    """Return {"before", "after", "interval"} of `Judged.r_precision`; None where none applies."""
+    if not len(before.r_precision):
+        return None
+    gains = after.r_precision - before.r_precision
+    return {
+        "before": estimates.number(float(before.r_precision.mean())),
+        "after": estimates.number(float(after.r_precision.mean())),
+        "interval": estimates.ends(metrics.bootstrap_mean(gains, Over(len(gains)), seed=seed)),
+    }
+
+
+def pair_accuracy(
+    probability: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rows: Rows,
+    places: np.ndarray,
+    columns: np.ndarray,
+    seed: int,
+) -> dict[str, Any] | None:
+    """Return how often a head for pairs is right about held-out originals; half are alike.
+
+    Args:
+        probability: two lots of unit rows, float32 (p, dim) → probabilities (p,).
+        rows: gives unit rows.
+        places: int64 (n,), of the originals.
+        columns: int64, an alike pair is an original and its version in one of these.
+        seed: of the draw and the bootstrap.
+
+    Returns:
+        {"accuracy", "interval", "n"}; None for fewer than two originals, which have no unlike pair.
+    """
+    if len(places) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
+    own = np.repeat(rows(places, np.zeros_like(places)), len(columns), axis=0)
+    step = rng.integers(1, len(places), len(grid[0]))
+    others = (np.repeat(np.arange(len(places)), len(columns)) + step) % len(places)
+    alike = probability(own, rows(*grid)) >= 0.5
+    unlike = probability(own, rows(places[others], grid[1])) < 0.5
+    right = np.stack([alike, unlike], axis=1).reshape(len(places), -1).astype(np.float64)
+    samples = metrics.bootstrap_mean(right, Over(len(places)), seed=seed)
+    accuracy = estimates.number(float(right.mean()))
+    return {"accuracy": accuracy, "interval": estimates.ends(samples), "n": right.size}
+
+
+def validation_score(rows: Rows, made: Plan, by_label: bool) -> float:
+    """Return the retrieval score on validation originals that early stopping looks at.
+
+    By labels it is precision@5 of their search among themselves and the training originals; else
+    the mean over them of precision@k of the search for their versions, k = 5 or as many as there
+    are. It is NaN where a row is not finite: what is near to such a row says nothing.
+    """
+    if not by_label:
+        places, columns = made.checked, made.check_columns
+        grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
+        versions = rows(*grid).reshape(len(places), len(columns), -1)
+        if not np.isfinite(versions).all():
+            return math.nan
+        k = len(columns) - 1
+        return float(metrics.precision(recovery_hits(versions, k), k).mean())
+    places, asked = made.label_queries()
+    if not len(asked):  # only under a head for pairs, which has another score beside it
+        return 0.0
+    found = rows(places, np.zeros_like(places))
+    if not np.isfinite(found).all():
+        return math.nan
+    relevant = label_hits(found, made.codes[places], asked)
+    return float(metrics.precision(relevant, K).mean())
+
+
+def table(part: Mapping[str, Any]) -> list[list[str]]:
+    """Return the lines of the table at the end: figure, before, after, gain with its interval.
+
+    Args:
+        part: with "before", "after" and "intervals" by figure, and "recovery_r_precision".
+    """
+    lines = [
+        _line(name, part["before"][name], part["after"][name], part["intervals"][name])
+        for name in FIGURES
+        if part["before"][name] is not None
+    ]
+    whole = part.get("recovery_r_precision")
+    if whole is not None:
+        name = "recovery_r_precision"
+        lines.append(_line(name, whole["before"], whole["after"], whole["interval"]))
+    return lines
+
+
+def _line(name: str, before: float, after: float, interval: Sequence[float]) -> list[str]:
+    return [name, short(before), short(after), f"{short(after - before)} {span(interval)}"]

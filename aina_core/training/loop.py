@@ -1,0 +1,224 @@
+"""The one loop: every kind of training goes through it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aina_core.errors import StoppedError, TrainingError
+from aina_core.models.trained import fill_parts
+from aina_core.training.batches import Sampler
+from aina_core.training.checkpoints import Checkpoint, Curves
+from aina_core.training.objectives import Objective
+from aina_core.work import Progress, Stop
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What the loop needs.
+
+    Attributes:
+        network: what is trained, on its device.
+        frozen: whether its trunk stays as it is.
+        objective: the loss.
+        sampler: draws the batches.
+        score: the retrieval score on validation originals; NaN where an embedding is not finite.
+        checkpoint: where it is kept.
+        key: see `Checkpoint.begin`.
+    """
+
+    network: Any
+    frozen: bool
+    objective: Objective
+    sampler: Sampler
+    score: Callable[[Any], float]
+    checkpoint: Checkpoint
+    key: str
+
+
+def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> Curves:
+    """Train until the epochs are over or the score has not risen for long; leave the best in place.
+
+    What is random depends on the seed and the number of the epoch alone, so a training that was
+    stopped and goes on comes to the same tensors as one that was not.
+
+    Args:
+        training: what is trained, and how.
+        device: "cpu" or "cuda".
+        progress: told of steps.
+        stop: asked before each step; the epoch under way is then forgotten.
+
+    Returns:
+        How it went.
+
+    Raises:
+        StoppedError: it was stopped; the last whole epoch is kept.
+        TrainingError: the loss, a tensor or an embedding is not finite any more; the best epoch is
+            kept as the last one.
+    """
+    import torch
+
+    settings, checkpoint = training.checkpoint.settings, training.checkpoint
+    network = training.network
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=settings.decay)
+    curves = checkpoint.begin(training.key)
+    if curves.epoch < 0:
+        score = training.score(network.eval())
+        if problem := _problem(training, optimizer, score):
+            raise TrainingError(f"{problem} before the first step; nothing can be trained from it.")
+        curves.losses.append(None)
+        curves.scores.append(round(score, 6))
+        checkpoint.save(curves, trained_state(training), optimizer, training.key)
+    else:
+        _resume(training, optimizer)
+    steps = training.sampler.steps()
+    total = settings.epochs * steps
+    while curves.epoch < settings.epochs and not _stale(curves, settings.patience):
+        began = time.monotonic()
+        try:
+            loss = _epoch(training, optimizer, curves.epoch + 1, device, progress, stop, total)
+            score = training.score(network.eval())
+            if problem := _problem(training, optimizer, score):
+                raise _DivergedError(problem)
+        except _DivergedError as diverged:
+            raise _stepped_back(training, curves, diverged) from None
+        curves.losses.append(round(loss, 6))
+        curves.scores.append(round(score, 6))
+        if curves.scores[-1] > curves.scores[curves.best]:
+            curves.best = curves.epoch
+        curves.seconds = round(curves.seconds + time.monotonic() - began, 2)
+        checkpoint.save(curves, trained_state(training), optimizer, training.key)
+    progress("training", total, total)
+    fill_parts(network, checkpoint.best(), checkpoint.folder / "best")
+    network.eval()
+    return curves
+
+
+class _DivergedError(Exception):
+    """Something is not finite any more.
+
+    Args:
+        problem: what, the beginning of a sentence.
+        stepped: whether the epoch had made a step before.
+    """
+
+    def __init__(self, problem: str, *, stepped: bool = True) -> None:
+        super().__init__(problem)
+        self.stepped = stepped
+
+
+def _problem(training: Training, optimizer: Any, score: float) -> str:
+    """Return what is not finite of that which a checkpoint would keep; empty if all is.
+
+    A step whose loss was finite can still make weights, or moments of Adam, overflow; and finite
+    weights can embed to what is no number.
+    """
+    import torch
+
+    tensors = dict(trained_state(training))
+    for number, parts in optimizer.state_dict()["state"].items():
+        tensors |= {f"the moments of tensor {number}, {name}": part for name, part in parts.items()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            return f"What is trained overflowed ({name})"
+    return "" if math.isfinite(score) else "The embeddings of the validation originals overflowed"
+
+
+def _stepped_back(training: Training, curves: Curves, diverged: _DivergedError) -> TrainingError:
+    """Make the best epoch the last one, and return what is to be said.
+
+    The last epoch may have come near to overflowing already, so that no rate helps from there.
+    Where the best one is the last, and has no finite loss before any step, it begins anew.
+    """
+    number, rate = curves.epoch + 1, training.checkpoint.settings.rate
+    if curves.best == curves.epoch and not diverged.stepped:
+        training.checkpoint.forget(training.key)
+        kept = "nothing of it can be gone on from"
+        then = "begins anew"
+    else:
+        training.checkpoint.step_back(curves, training.key)
+        kept = f"what was trained until epoch {curves.best}, the best, is kept"
+        then = "goes on from there"
+    return TrainingError(
+        f"{diverged} in epoch {number}; {kept}: the same command with a smaller --rate than "
+        f"{rate:g} {then}."
+    )
+
+
+def _stale(curves: Curves, patience: int) -> bool:
+    return bool(patience) and curves.epoch - curves.best >= patience
+
+
+def _epoch(
+    training: Training,
+    optimizer: Any,
+    number: int,
+    device: str,
+    progress: Progress,
+    stop: Stop,
+    total: int,
+) -> float:
+    """Go once through the training originals, and return the mean loss of the batches."""
+    import torch
+
+    settings, steps = training.checkpoint.settings, training.sampler.steps()
+    done, losses = (number - 1) * steps, list[float]()
+    training.network.train()
+    if training.frozen:
+        training.network.trunk.eval()
+    torch.manual_seed(settings.seed * 1_000_003 + number)
+    for batch in training.sampler.epoch(settings.seed, number):
+        if stop():
+            raise StoppedError(
+                f"Stopped: epoch {number - 1} of {settings.epochs} is kept; the same command goes "
+                "on from there."
+            )
+        with _precise(device):
+            loss = training.objective(training.network, batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _DivergedError(f"The loss became {value}", stepped=bool(losses))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        try:
+            optimizer.step()
+        except RuntimeError as error:  # PyTorch's, for a rate that float32 does not hold
+            if "overflow" not in str(error):
+                raise
+            raise _DivergedError("The step overflowed") from None
+        losses.append(value)
+        progress("training", done + len(losses), total)
+    return sum(losses) / len(losses)
+
+
+def _resume(training: Training, optimizer: Any) -> None:
+    """Take up tensors and moments of the last whole epoch; the rate is that of the settings."""
+    tensors, moments = training.checkpoint.state()
+    fill_parts(training.network, tensors, training.checkpoint.folder / "state")
+    known = optimizer.state_dict()
+    optimizer.load_state_dict({**known, "state": moments})
+
+
+def trained_state(training: Training) -> Mapping[str, Any]:
+    """Return the tensors that are trained: all, but for those of a frozen trunk."""
+    state: dict[str, Any] = training.network.state_dict()
+    if training.frozen:
+        return {name: t for name, t in state.items() if not name.startswith("trunk.")}
+    return state
+
+
+@contextlib.contextmanager
+def _precise(device: str) -> Iterator[None]:
+    """Half precision on a CUDA device that has bfloat16, else float32."""
+    import torch
+
+    if device == "cuda" and torch.cuda.is_bf16_supported():
+        with torch.autocast("cuda", torch.bfloat16):
+            yield
+    else:
+        yield

@@ -1,0 +1,80 @@
+"""What is made small, by kind of training: from a network and a batch to a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aina_core.training.batches import Batch
+from aina_core.training.inputs import Inputs
+from aina_core.training.losses import metric_loss, pair_batch, reconstruction_loss
+from aina_core.training.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+#: A network and a batch → the loss, a number with its gradient.
+Objective = Callable[[Any, Batch], "torch.Tensor"]
+
+
+def objective(settings: Settings, inputs: Inputs) -> Objective:
+    """Return what settings ask to be made small."""
+    if settings.reconstructs:
+        return _reconstruction(settings, inputs)
+    if settings.kind == "siamese-dense":
+        return _pairs(settings, inputs)
+    return _distances(settings, inputs)
+
+
+def _distances(settings: Settings, inputs: Inputs) -> Objective:
+    import torch
+
+    loss = metric_loss(settings)
+    augmented = settings.positives == "augment"
+
+    def compute(network: Any, batch: Batch) -> torch.Tensor:
+        embeddings = network(inputs.tensor(batch.places, batch.columns, augmented=augmented))
+        return loss(embeddings.float(), torch.from_numpy(batch.groups).to(inputs.device))
+
+    return compute
+
+
+def _pairs(settings: Settings, inputs: Inputs) -> Objective:
+    """Binary cross-entropy with logits on pairs; no sigmoid comes before it."""
+    import torch
+    import torch.nn.functional as F
+
+    augmented = settings.positives == "augment"
+
+    def compute(network: Any, batch: Batch) -> torch.Tensor:
+        embeddings = network(inputs.tensor(batch.places, batch.columns, augmented=augmented))
+        groups = torch.from_numpy(batch.groups).to(inputs.device)
+        first, second, same = pair_batch(embeddings, groups)
+        logits = network.pair_logits(embeddings[first], embeddings[second])
+        if settings.combine == "concat":  # it must not matter which of the two comes first
+            turned = network.pair_logits(embeddings[second], embeddings[first])
+            logits, same = torch.cat([logits, turned]), torch.cat([same, same])
+        return F.binary_cross_entropy_with_logits(logits.float(), same)
+
+    return compute
+
+
+def _reconstruction(settings: Settings, inputs: Inputs) -> Objective:
+    import torch
+
+    variational = settings.kind == "vae"
+
+    def compute(network: Any, batch: Batch) -> torch.Tensor:
+        means, log_variances = network.encode(inputs.tensor(batch.places, batch.columns))
+        drawn = means
+        if variational:
+            noise = torch.randn(means.shape).to(means)  # drawn on the CPU: the same on any device
+            drawn = means + noise * (0.5 * log_variances).exp()
+        return reconstruction_loss(
+            network.decode(drawn).float(),
+            inputs.targets(batch.places),
+            means.float(),
+            log_variances.float() if variational else None,
+        )
+
+    return compute

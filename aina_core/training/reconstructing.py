@@ -1,0 +1,96 @@
+"""Autoencoders at work: reconstructions, samples, and the way from one image to another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from aina_core.embedding import preprocess
+from aina_core.errors import InputError
+from aina_core.models import get, load_network
+from aina_core.models.trained import manifest
+
+
+class Autoencoder:
+    """A trained autoencoder, on the CPU. Safe to share between threads.
+
+    Attributes:
+        model: its name.
+        kind: of its training.
+        samples: whether pictures can be drawn from it.
+
+    Args:
+        model: name of a model that was trained as autoencoder, vae or denoising.
+
+    Raises:
+        InputError: it was not.
+    """
+
+    def __init__(self, model: str) -> None:
+        record = manifest(model)
+        made = record["architecture"]
+        if not made.get("decoder"):
+            raise InputError(f"{model} is a {record['kind']} network, which reconstructs nothing.")
+        self.model, self.kind = model, str(record["kind"])
+        self.samples = made["decoder"] == "variational"
+        self._spec = get(model)
+        self._network: Any = load_network(self._spec).requires_grad_(False)
+        self._lock = threading.Lock()
+
+    def inputs(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what the network sees, uint8 (n, side, side, 3), of pictures (h, w, 3)."""
+        return np.stack([preprocess(picture, self._spec.recipe) for picture in pictures])
+
+    def codes(self, inputs: np.ndarray) -> np.ndarray:
+        """Return embeddings of their own length, float32 (n, dim), of what `inputs` gave."""
+        import torch
+
+        recipe = self._spec.recipe
+        x = inputs.astype(np.float32) / 255
+        x = (x - np.array(recipe.mean, np.float32)) / np.array(recipe.std, np.float32)
+        batch = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+        with self._lock, torch.inference_mode():
+            found: np.ndarray = self._network.features(batch).numpy()
+        return found
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Return pictures, uint8 (n, side, side, 3), of embeddings, float32 (n, dim)."""
+        import torch
+
+        with self._lock, torch.inference_mode():
+            decoded = self._network.decode(torch.from_numpy(codes.astype(np.float32)))
+            pixels: np.ndarray = (decoded * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        return pixels
+
+    def reconstruct(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the network sees of pictures, and what it makes of that: 2 × uint8."""
+        seen = self.inputs(pictures)
+        return seen, self.decode(self.codes(seen))
+
+    def sample(self, count: int, seed: int) -> np.ndarray:
+        """Return pictures of embeddings drawn from the normal distribution, uint8 (count, …).
+
+        Raises:
+            InputError: the model is not variational, so nothing is known of what to draw.
+        """
+        if not self.samples:
+            raise InputError(f"{self.model} is no variational autoencoder and cannot be sampled.")
+        rng = np.random.default_rng(seed)
+        return self.decode(rng.standard_normal((count, self._spec.dim)))
+
+    def interpolate(self, first: np.ndarray, second: np.ndarray, steps: int) -> np.ndarray:
+        """Return the way from one picture to another, uint8 (steps, side, side, 3).
+
+        The steps are evenly spaced between the two embeddings; the ends are the reconstructions.
+
+        Args:
+            first: uint8 (h, w, 3).
+            second: uint8 (h, w, 3).
+            steps: at least 2.
+        """
+        start, end = self.codes(self.inputs([first, second]))
+        shares = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode((1 - shares) * start + shares * end)

@@ -1,0 +1,89 @@
+"""What is trained on and judged by, where there is little of it."""
+
+import numpy as np
+import pytest
+from trainings import CHANGES, small
+
+from aina_core.errors import InputError
+from aina_core.training import train
+from aina_core.training.evaluation import Judged, pair_accuracy
+from aina_core.training.material import plan
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "part"),
+    [
+        ("siamese", {}, "checked"),
+        ("siamese-dense", {}, "judged"),
+        ("vae", {}, "judged"),
+        ("adapter", {"model": "tiny", "positives": "labels"}, "judged"),
+        ("adapter", {"model": "tiny", "positives": "labels"}, "validation"),
+        ("adapter", {"model": "tiny", "positives": "labels"}, "train"),
+    ],
+)
+def test_too_few_are_left_of_what_can_be_read(searcher, kind, options, part):
+    settings = small(kind, "x", judged=3, **options)
+    made = plan(settings, searcher.gallery)
+    places = getattr(made, part, None)
+    places = getattr(made.split, part) if places is None else places
+    keep = 1
+    if part == "train":  # one of each label: no two belong together
+        keep = 0
+        places = np.setdiff1d(places, places[np.unique(made.codes[places], return_index=True)[1]])
+    with pytest.raises(InputError, match=r"\d+ of 40 images cannot be read; .*(left|have|has)"):
+        made.without({int(place) for place in places[keep:]}, settings)
+    assert made.without({int(places[0])}, settings).codes is made.codes or len(places) < 3
+
+
+def test_no_accuracy_of_pairs_without_two_originals():
+    for count in (0, 1):
+        assert pair_accuracy(None, None, np.arange(count), np.array([1]), 0) is None
+
+
+def test_a_validation_part_without_partners_is_refused(searcher):
+    """Every score would be 0, and the head as it began would be kept."""
+    made = plan(small("adapter", "x", model="tiny", positives="labels"), searcher.gallery)
+    train_ids = [made.originals[place].id for place in made.split.train[:8]]
+    pairs = tuple(zip(train_ids[::2], train_ids[1::2], strict=True))
+    refused = 0
+    for seed in range(8):
+        settings = small("adapter", "x", model="tiny", pairs=pairs, seed=seed)
+        try:
+            chosen = plan(settings, searcher.gallery)
+        except InputError as error:
+            refused += "would stop the training, none has a group" in str(error)
+            continue
+        codes = chosen.codes[chosen.split.validation]
+        assert max(np.unique(codes[codes >= 0], return_counts=True)[1]) > 1
+    assert refused
+
+
+def test_what_is_judged_is_drawn_from_the_whole_part(searcher):
+    settings = small("siamese", "x", judged=5)
+    made = plan(settings, searcher.gallery)
+    assert len(made.judged) == 5 and np.isin(made.judged, made.split.test).all()
+    assert (np.diff(made.judged) > 0).all() and (np.diff(made.checked) > 0).all()
+    assert made.judged.tolist() == plan(settings, searcher.gallery).judged.tolist()
+    drawn = {
+        tuple(np.searchsorted(m.split.test, m.judged))
+        for m in (plan(small("siamese", "x", judged=5, seed=s), searcher.gallery) for s in range(3))
+    }
+    assert len(drawn) == 3, "not the first by name, whatever the seed"
+
+
+def test_no_precision_at_more_than_there_are_versions(searcher):
+    made = plan(small("siamese", "x"), searcher.gallery)
+
+    def rows(places, columns):  # each version stands where its original is
+        angles = places / 40 * np.pi + columns * 1e-4
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    figures = Judged(rows, made, CHANGES, 0).figures
+    assert figures["recovery_precision@3"] == 1 and figures["recovery_precision@5"] is None
+    figures = Judged(rows, made, CHANGES[:1], 0).figures
+    assert figures["recovery_precision@1"] == 1 and figures["recovery_precision@3"] is None
+
+
+def test_a_dense_head_is_trained_where_labels_stop_nothing(searcher):
+    """Its score has how often it is right beside the search by labels."""
+    train(small("siamese-dense", "x", positives="labels", epochs=1))

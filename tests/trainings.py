@@ -1,0 +1,21 @@
+"""What the tests of training share: settings of trainings that take a second."""
+
+from __future__ import annotations
+
+from aina_core.training import Settings, settle
+
+CHANGES = ("mirrored", "cropped/center", "rotated/90")
+
+
+def small(kind: str, name: str, **options: object) -> Settings:
+    """Settings of a small training on the gallery "photos" of 40 crops of ten labels."""
+    usual: dict[str, object] = {
+        "changes": CHANGES,
+        "epochs": 2,
+        "judged": 6,
+        "groups": 8,
+        "test_share": 0.4,
+    }
+    if "model" not in options:
+        usual |= {"side": 16, "dim": 8}
+    return settle(kind, options.pop("gallery", "photos"), name, **{**usual, **options})
