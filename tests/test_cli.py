@@ -229,7 +229,10 @@ def test_a_query_by_a_name_that_is_not_utf8(indexed, tiny):
 def test_models(aina, home):
     run = aina("models", "--json")
     assert run.status == 0 and [entry["name"] for entry in run.json] == list(models.names())
-    keys = {"name", "family", "dim", "input_size", "status", "reason", "weights", "license"}
+    keys = {
+        *("name", "family", "dim", "input_size", "status", "reason", "license", "paper", "text"),
+        *("classes", "explainable", "convolutional", "weights", "file", "bytes", "source"),
+    }
     for entry in run.json:
         assert set(entry) == keys and entry["status"] in ("ready", "missing", "refused")
         assert bool(entry["reason"]) == (entry["status"] != "ready")
@@ -300,10 +303,10 @@ def test_verify_finds_and_mends_a_damaged_index(demo_home, aina, home, tmp_path)
         (["index", "x" * 300, "--gallery", "g"], "is missing"),
         (["index", "."], "--gallery"),
         (["search", "--gallery", "gone", "--image", "a.jpg"], "no gallery named 'gone'"),
-        (["search", "--image", "a.jpg", "--image-id", "b"], "not allowed with"),
+        (["search", "--image", "a.jpg", "--class", "b"], "each alone"),
         (["search", "--image", "a.jpg", "-k", "x"], "invalid int"),
         (["search", "--image", "a.jpg", "-k", "0"], "at least 1"),
-        (["search"], "required"),
+        (["search"], "Give a query"),
         (["verify", "--gallery", "gone"], "no gallery named 'gone'"),
         (["galleries", "--rename", "gone", "new"], "no gallery named 'gone'"),
         (["nonsense"], "invalid choice"),

@@ -1,7 +1,7 @@
 """The command line: `python -m aina_core COMMAND`, each with --help and --json.
 
 One JSON document on stdout, everything else on stderr. Exit 0: done; 2: something that the user
-can mend, said in one line.
+can mend, said in one line. Only `check` ends with 1: something was flagged.
 """
 
 from __future__ import annotations
@@ -10,16 +10,24 @@ import argparse
 import errno
 import io
 import sys
+import traceback
 from collections.abc import Sequence
 
 from aina_core import __version__, work
+from aina_core.cli.checking import add_check
 from aina_core.cli.comparing import add_agreement, add_pair
-from aina_core.cli.console import Parser, Terminal
+from aina_core.cli.console import Ended, Parser, Reporter, Terminal
 from aina_core.cli.demos import add_demo
-from aina_core.cli.galleries import add_galleries, add_models, add_verify
+from aina_core.cli.duplicates import add_duplicates
+from aina_core.cli.explaining import add_explain
+from aina_core.cli.galleries import add_galleries, add_verify
 from aina_core.cli.indexing import add_index
+from aina_core.cli.labelling import add_labels
 from aina_core.cli.mapping import add_map
+from aina_core.cli.modelling import add_models
 from aina_core.cli.searching import add_search
+from aina_core.cli.studying import add_study
+from aina_core.cli.training import add_train
 from aina_core.errors import AinaError
 
 __all__ = ["main", "parser"]
@@ -37,24 +45,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # a file's name need not be valid UTF-8; what replaces its bytes is an escape in JSON too
         sys.stdout.reconfigure(errors="backslashreplace")
     reporter = work.Reporter.of_this_process() or Terminal()
+    options = None
     try:
         options = parser().parse_args(arguments)
-        message = options.run(options, reporter)
-        status = 0
+        ended = options.run(options, reporter)
+        status, message = (ended.status, ended.message) if isinstance(ended, Ended) else (0, ended)
     except AinaError as error:
         status, message = 2, " ".join(str(error).splitlines())
+        reporter.end(status, message)  # a progress bar must not come after the message
         print(f"aina: {message}", file=sys.stderr)
     except OSError as error:
         if error.errno not in _MENDABLE:
-            reporter.end(1, f"AINA failed: {error}")
-            raise
+            return _failed(options, reporter, error)
         status, message = 2, f"{error.filename or 'Writing'}: {error.strerror}; mend that first."
         print(f"aina: {message}", file=sys.stderr)
     except BaseException as error:
-        reporter.end(1, f"AINA failed: {type(error).__name__}: {error}")
-        raise
+        return _failed(options, reporter, error)
     reporter.end(status, message or "")
     return status
+
+
+def _failed(options: argparse.Namespace | None, reporter: Reporter, error: BaseException) -> int:
+    """Let a fault of AINA's own end the process with 1; of `check`, where 1 has a meaning, with 2.
+
+    Raises:
+        BaseException: the error, but for `check`.
+    """
+    reporter.end(1, f"AINA failed: {type(error).__name__}: {error}")
+    if getattr(options, "command", "") == "check" and isinstance(error, Exception):
+        traceback.print_exception(error)
+        return 2
+    raise error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,8 +86,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"AINA {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     for add in (
-        *(add_index, add_search, add_map, add_agreement, add_pair),
-        *(add_galleries, add_models, add_demo, add_verify),
+        *(add_index, add_search, add_labels, add_map, add_agreement, add_pair, add_explain),
+        *(add_study, add_duplicates, add_check),
+        *(add_galleries, add_models, add_train, add_demo, add_verify),
     ):
         add(commands)
     return made

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aina_core import paths
-from aina_core.cli.console import Reporter, box, command, show
-from aina_core.errors import InputError, StoppedError
+from aina_core.cli.console import Reporter, box, check_csv, command, show, write_csv
+from aina_core.errors import StoppedError
 from aina_core.models import ModelName
 
 if TYPE_CHECKING:
@@ -42,8 +39,7 @@ def _agreement(options: argparse.Namespace, reporter: Reporter) -> str:
 
     models = [str(ModelName.parse(model)) for model in options.models]
     check_models(models)
-    if options.csv is not None and options.csv.is_dir():
-        raise InputError(f"{options.csv} cannot be written: it is a folder.")
+    check_csv(options.csv)
     gallery = open_gallery(options.gallery)
     for model in models:
         gallery.manifest(model)  # which says so of a model that is not indexed, before the work
@@ -127,15 +123,7 @@ def _write(path: Path, found: Agreement) -> None:
     names = [" & ".join(pair.models) for pair in found.pairs]
     header = ["id", *(f"{what} {name}" for name in names for what in ("shared", "rbo"))]
     columns = [values for pair in found.pairs for values in (pair.shared, pair.overlap.round(4))]
-    try:
-        with paths.replacing(path) as file:
-            output = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-            table = csv.writer(output)
-            table.writerow(header)
-            table.writerows(zip(found.ids, *(column.tolist() for column in columns), strict=True))
-            output.detach()
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
+    write_csv(path, header, zip(found.ids, *(column.tolist() for column in columns), strict=True))
 
 
 def add_pair(commands: Any) -> None:

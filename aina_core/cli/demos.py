@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from aina_core.cli.console import Reporter, command, model_options, show
+from aina_core.models.settings import chosen_name
 
 
 def add_demo(commands: Any) -> None:
@@ -32,9 +33,8 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> str:
     report = index(
         name,
         None,
-        options.model,
+        str(chosen_name(options.model, options.mode)),
         labels=labels,
-        mode=options.mode,
         device=options.device,
         runtime=options.runtime,
         progress=reporter.progress,

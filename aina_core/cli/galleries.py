@@ -1,4 +1,4 @@
-"""`galleries`, `models`, `verify`: what there is, and whether it is whole."""
+"""`galleries`, `verify`: what there is, and whether it is whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 from typing import Any
 
-from aina_core import models
 from aina_core.cli.console import Reporter, command, show
 from aina_core.errors import InputError
 
@@ -49,35 +48,6 @@ def _galleries(options: argparse.Namespace, reporter: Reporter) -> str:
     ]
     show(options, document, "\n".join(lines) or "no gallery yet; begin with: demo")
     return f"{len(document)} galleries"
-
-
-def add_models(commands: Any) -> None:
-    command(commands, "models", _models, "List the models and whether they can be used here.")
-
-
-def _models(options: argparse.Namespace, reporter: Reporter) -> str:
-    document = []
-    for name in models.names():
-        spec, found = models.get(name), models.state(name)
-        document.append(
-            {
-                "name": name,
-                "family": spec.family,
-                "dim": spec.dim,
-                "input_size": spec.recipe.crop,
-                "status": found.status,
-                "reason": found.reason,
-                "weights": None if found.path is None else str(found.path),
-                "license": spec.license,
-            }
-        )
-    lines = [
-        f"{m['name']}: {m['status']}, {m['dim']}-d, input {m['input_size']} px, {m['license']}"
-        + (f"; {m['reason']}" if m["reason"] else "")
-        for m in document
-    ]
-    show(options, document, "\n".join(lines))
-    return f"{len(document)} models"
 
 
 def add_verify(commands: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aina_core.cli.console import Reporter, command, model_options, show
+from aina_core.models.settings import chosen_name
 
 
 def add_index(commands: Any) -> None:
@@ -25,9 +26,8 @@ def _index(options: argparse.Namespace, reporter: Reporter) -> str:
     report = index(
         options.gallery,
         options.folder,
-        options.model,
+        str(chosen_name(options.model, options.mode)),
         labels=options.labels,
-        mode=options.mode,
         device=options.device,
         runtime=options.runtime,
         progress=reporter.progress,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
-from aina_core.cli.console import Reporter, command, show
-from aina_core.errors import InputError, StoppedError
-from aina_core.models import DEFAULT, ModelName
+from aina_core.cli.console import Reporter, check_csv, command, show, write_csv
+from aina_core.errors import StoppedError
+from aina_core.models import DEFAULT
+from aina_core.models.settings import chosen_name
 
 _AXES = "xyz"
 
@@ -49,10 +47,9 @@ def _map(options: argparse.Namespace, reporter: Reporter) -> str:
         min_dist=options.min_dist,
         perplexity=options.perplexity,
     )
-    if options.csv is not None and options.csv.is_dir():
-        raise InputError(f"{options.csv} cannot be written: it is a folder.")
+    check_csv(options.csv)
     gallery = open_gallery(options.gallery)
-    model = str(ModelName.parse(options.model, options.mode))
+    model = str(chosen_name(options.model, options.mode))
     try:
         made = project(gallery, model, settings, progress=reporter.progress, stop=reporter.stop)
     except StoppedError as stopped:
@@ -97,12 +94,5 @@ def _named(place: list[float]) -> dict[str, float]:
 
 
 def _write(path: Path, dims: int, points: list[tuple[str, list[float], str]]) -> None:
-    try:
-        with paths.replacing(path) as file:
-            output = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-            table = csv.writer(output)
-            table.writerow(["id", *_AXES[:dims], "label"])
-            table.writerows([key, *place, label] for key, place, label in points)
-            output.detach()
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
+    rows = ([key, *place, label] for key, place, label in points)
+    write_csv(path, ["id", *_AXES[:dims], "label"], rows)
