@@ -36,12 +36,20 @@ else:
                 st.Page("pages/explore/map.py", title="Map", icon=":material/scatter_plot:"),
                 st.Page("pages/explore/heatmap.py", title="Heat map", icon=":material/grid_on:"),
                 st.Page("pages/explore/compare.py", title="Compare", icon=":material/compare:"),
+                st.Page("pages/explore/explain.py", title="Explain", icon=":material/visibility:"),
+            ],
+            "Study": [
+                st.Page("pages/study/robustness.py", title="Robustness", icon=":material/science:"),
+                st.Page(
+                    "pages/study/duplicates.py", title="Duplicates", icon=":material/content_copy:"
+                ),
             ],
             "Build": [
                 st.Page(
                     "pages/build/galleries.py", title="Galleries", icon=":material/photo_library:"
                 ),
                 st.Page("pages/build/models.py", title="Models", icon=":material/neurology:"),
+                st.Page("pages/build/train.py", title="Train", icon=":material/model_training:"),
             ],
         }
     )

@@ -228,7 +228,9 @@ def test_damaged_vectors_of_one_model(gallery):
     (vectors,) = gallery.store("other-tiny").folder.glob("vectors-*.npy")
     vectors.write_bytes(vectors.read_bytes()[:-100])
     app = visit()
-    assert list(columns(app)) == ["tiny"]
+    assert columns(app)["tiny"] and not columns(app)["other-tiny"]
+    first, second = app.component("ranks")["columns"]
+    assert not first["note"] and "damaged" in second["note"]
     assert all("damaged" in sentence for sentence in app.said("error")) and app.said("error")
 
 

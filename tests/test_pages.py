@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from aina_core import demo, images, models, uploads, work
 from aina_core.gallery import LabelsFile, create, galleries, open_gallery, update
+from aina_core.indexing import index
 from aina_core.models import spec as registry
 from ui import query
 from ui.components import Pasted
@@ -412,7 +413,8 @@ def test_missing_weights(own_demo, monkeypatch, coffee, page):
 
 def test_no_model_at_all(own_demo, monkeypatch):
     for name in models.names():
-        without_weights(monkeypatch, name)
+        if models.state(name).status == "ready":
+            without_weights(monkeypatch, name)
     app = App(GALLERIES)
     assert any("No model can be used here" in text for text in app.said("error"))
 
@@ -443,7 +445,7 @@ def test_a_query_that_is_gone(own_demo, home):
     assert app.hits, "its vector is still known"
     app.crop([5, 5, 60, 60], 1)
     (sentence,) = app.said("error")
-    assert sentence == f"The picture {CHELSEA} cannot be used any more: the file is missing."
+    assert sentence == f"The image {CHELSEA} cannot be used: the file is missing."
 
 
 def test_an_upload_that_goes_while_one_looks(own_demo, home, coffee):
@@ -540,6 +542,18 @@ def test_a_gallery_of_a_folder(home, started, photos, monkeypatch, tmp_path):
     make(app.run(), "mine", "new.go")
     assert started[0][-2:] == ["--labels", str(home / "mine" / "labels.csv")]
     assert (home / "mine" / "labels.csv").read_bytes() == labels
+
+
+def test_a_gallery_by_a_variant(home, started, picture):
+    app = App(GALLERIES)
+    app.set("checkbox", "new.native", True).set("checkbox", "new.fast", True)
+    app.set("number_input", f"new.components.{LITE0}", 100)
+    uploader(app, "Pictures").upload("a.png", picture, "image/png")
+    make(app.run(), "mine", "new.many")
+    assert started[0][-2:] == ["--model", f"{LITE0}@native@fast@pca100"]
+    assert started[0][-4:-2] == ["--mode", "fast"]
+    assert app.link["model"] == f"{LITE0}@native@fast@pca100"
+    app.has_sidebar()
 
 
 def test_a_folder_that_cannot_be_read(home, photos, monkeypatch):
@@ -651,3 +665,15 @@ def test_a_nasty_gallery_is_shown_as_it_is(nasty, tiny):
     assert frames[0]["gallery"][0] == "__nasty__"
     assert {name.split("/")[0] for name in frames[2]["file"]} == {*NASTY}
     assert "__nasty__" in app.texts()
+
+
+def test_a_model_that_is_deleted_while_one_looks(gallery, other_tiny, photos, monkeypatch):
+    index("mine", photos, other_tiny)
+    app = App(gallery="mine", model=other_tiny)
+    assert app.hits
+    monkeypatch.delitem(registry._SPECS, other_tiny)
+    app.run()
+    app.has_sidebar()
+    (box,) = [box for box in app.test.sidebar.selectbox if box.label == "Model"]
+    assert box.value == models.DEFAULT
+    assert not [name for name in box.options if other_tiny in name]

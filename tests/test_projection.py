@@ -408,6 +408,7 @@ def test_memberships_sum_to_the_logarithm_of_their_number():
     np.testing.assert_allclose(united, np.where(expected < 1 / 200, united, expected), atol=1e-5)
 
 
+@pytest.mark.slow  # importing umap-learn compiles for half a minute
 def test_memberships_are_those_of_umap_learn():
     from scipy.sparse import csr_matrix
     from umap.umap_ import fuzzy_simplicial_set

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from aina_core import cli
+from aina_core.gallery import open_gallery
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,3 +43,12 @@ def test_every_demo_photograph_is_credited():
 
     for photograph in demo.PHOTOGRAPHS:
         assert photograph.name in README, photograph.name
+
+
+def test_real_weights_find_coffee_by_espresso(demo_gallery, aina):
+    run = aina("search", "--class", "espresso", "--json", "-k", 10)
+    hits = run.json["neighbours"]
+    assert all(hit["label"] == "coffee" for hit in hits) and hits[0]["probability"] > 0.9
+    root = open_gallery(demo_gallery).root
+    guesses = aina("labels", "--image", root / "coffee" / "original.jpg", "--json").json
+    assert guesses["images"][0]["labels"][0]["label"] == "espresso"

@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 
+from aina_core.errors import GalleryError
 from aina_core.gallery import create, update
-from aina_core.search import Searcher
+from aina_core.queries import FILE, Term
+from aina_core.search import Searcher, term_vector
 
 
 def test_the_query_is_left_out_by_id_and_a_copy_of_it_is_not(gallery, embedder, photos):
@@ -34,3 +36,12 @@ def test_nearest_and_above_tell_the_same(home, photo_set, embedder):
         level = nearest[9].similarity - 1e-5
         assert result.count_above(level) >= 10
         assert [hit.id for hit in result.above(level, 3, 6)] == [hit.id for hit in nearest[3:6]]
+
+
+def test_rows_of_other_weights_are_not_searched(searcher, embedder, photo_set, monkeypatch):
+    term = Term(FILE, str(next(photo_set.rglob("*.jpg"))))
+    assert term_vector(searcher, term, lambda: embedder)[0].shape == (embedder.dim,)
+    trained_anew = {**embedder.fingerprint(), "weights": "other"}
+    monkeypatch.setattr(embedder, "fingerprint", lambda: trained_anew)
+    with pytest.raises(GalleryError, match=r"other weights.*index it again: python -m aina_core"):
+        term_vector(searcher, term, lambda: embedder)

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import streamlit as st
 
+from aina_core.queries import IMAGE, Term
 from ui import query, state
 from ui.components import Action, Event
 
 SEARCH = Action("search", "Search with this", ":material/image_search:")
+EXPLAIN = Action("explain", "Explain why it is similar", ":material/visibility:")
 MAP = Action("map", "Show it on the map", ":material/scatter_plot:")
 COMPARE = Action("compare", "Compare it with the query", ":material/compare:")
+MORE = Action("more", "More like this", ":material/add:")
+LESS = Action("less", "Less like this", ":material/remove:")
 #: Of an image that was found by the query.
-OF_A_HIT = (SEARCH, MAP, COMPARE)
+OF_A_HIT = (SEARCH, EXPLAIN, MORE, LESS, MAP, COMPARE)
+
+#: What a click on "more" or "less" weighs against the picture's 1 (Rocchio's weights are such).
+_WEIGHTS = {MORE.name: 1.0, LESS.name: -0.5}
 
 _PAGES = {
     SEARCH.name: "pages/explore/search.py",
+    EXPLAIN.name: "pages/explore/explain.py",
+    MORE.name: "pages/explore/search.py",
+    LESS.name: "pages/explore/search.py",
     MAP.name: "pages/explore/map.py",
     COMPARE.name: "pages/explore/compare.py",
 }
@@ -29,10 +39,21 @@ def follow(event: Event | None, *, stay: bool = False) -> None:
     """
     if event is None or event.action not in _PAGES:
         return
-    if event.action == SEARCH.name:
-        query.use_image(event.id)
+    if event.action in (SEARCH.name, *_WEIGHTS):
+        if event.action == SEARCH.name:
+            query.use_image(event.id)
+        else:
+            query.add_term(Term(IMAGE, event.id, _WEIGHTS[event.action]))
         if stay:
             st.rerun()
+    elif event.action == EXPLAIN.name:
+        explain(event.id)
     else:
         state.change(reference=event.id)
     st.switch_page(_PAGES[event.action])
+
+
+def explain(image_id: str) -> None:
+    """Hold the query against an image on the Explain page, which then asks why they are alike."""
+    others = {name: kept for name, kept in state.current().view.items() if name != "explain.of"}
+    state.change(reference=image_id, view=others)

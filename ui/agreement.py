@@ -193,6 +193,6 @@ def _differences(gallery: Gallery, found: Agreement) -> None:
         )
     actions = [("search", "Compare by this", ":material/compare:")]
     event = cards(shown, actions=actions, key="differ")
-    if event is not None and event.id != state.current().image:
+    if event is not None and event.id != state.current().member:
         query.use_image(event.id)
         st.rerun()

@@ -11,10 +11,12 @@ import streamlit as st
 from aina_core import figures, models
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import Gallery
+from aina_core.models import ModelName
+from aina_core.queries import TEXT
 from aina_core.search import Result
-from aina_core.similarity import Ranked, side_by_side
-from ui import query, resources, serve, state, tables, widgets
-from ui.components import Row, plot, ranks
+from aina_core.similarity import PairSimilarity, Ranked, side_by_side
+from ui import actions, query, resources, serve, state, tables, widgets
+from ui.components import Event, Row, plot, ranks
 from ui.components.cards import percentile_text, similarity_text
 from ui.state import MAX_OTHERS, State
 from ui.text import plain
@@ -24,6 +26,7 @@ _BEGUN = "compare.begun"
 _ACTIONS = [
     ("search", "Search with this", ":material/image_search:"),
     ("pair", "Compare directly with the query", ":material/compare:"),
+    actions.EXPLAIN,
 ]
 
 
@@ -78,20 +81,23 @@ def neighbours(gallery: Gallery, chosen: tuple[str, ...]) -> None:
     """Draw a column for each model: neighbours in rank order, and its histogram beneath."""
     now = state.current()
     try:
-        picture = query.query_picture(now)
+        query.query_picture(now)
     except AinaError as error:
         st.error(plain(error))
         return
-    if picture is None:
+    if not now.query:
         st.info("There is no picture to compare by; the Search page has ways to one.")
         return
-    st.markdown(f"**The nearest to {plain(query.describe_query(now, picture))}**")
-    results = _results(now, chosen)
+    st.markdown(f"**The nearest to {plain(query.describe_query(now))}**")
+    results, notes = _results(now, chosen)
     if not results:
+        for note in notes.values():
+            st.error(plain(note))
         return
     columns = side_by_side(results, min(now.k, _MAX_K))
     event = ranks(
-        [(model, [_row(gallery, hit) for hit in hits]) for model, hits in columns.items()],
+        [(model, [_row(gallery, hit) for hit in columns.get(model, ())]) for model in chosen],
+        notes=notes,
         actions=_ACTIONS,
         key="ranks",
     )
@@ -102,18 +108,20 @@ def neighbours(gallery: Gallery, chosen: tuple[str, ...]) -> None:
     if event is not None and event.action == "pair" and event.id != now.reference:
         state.change(reference=event.id)
         st.rerun()
+    if event is not None and event.action == actions.EXPLAIN.name:
+        actions.follow(event)
 
 
-def _results(now: State, chosen: tuple[str, ...]) -> dict[str, Result]:
-    """What the query finds by each model that it can be asked of; the page says of the others."""
-    found = {}
+def _results(now: State, chosen: tuple[str, ...]) -> tuple[dict[str, Result], dict[str, str]]:
+    """What the query finds by each model that it can be asked of; of the others, why not."""
+    found, notes = {}, {}
     for model in chosen:
         asked = dataclasses.replace(now, model=model, labels=(), columns={}, exact=True)
         try:
             found[model] = resources.result(asked)
         except AinaError as error:
-            st.error(plain(error))
-    return found
+            notes[model] = str(error)
+    return found, notes
 
 
 def _row(gallery: Gallery, hit: Ranked) -> Row:
@@ -177,20 +185,25 @@ def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
     if now.reference is None:
         return
     with st.container(border=True):
-        left, right = st.columns([6, 1], vertical_alignment="center")
+        left, middle, right = st.columns([5, 1, 1], vertical_alignment="center")
         left.markdown(f"**The query and {plain(now.reference)}**")
+        if middle.button("Explain", icon=":material/visibility:", width="stretch"):
+            actions.follow(Event(now.reference, actions.EXPLAIN.name))
         if right.button("Close", icon=":material/close:", width="stretch"):
             state.change(reference=None)
             st.rerun()
         try:
-            pictures = _query_jpeg(gallery, now), _jpeg(gallery, now.reference)
-            found = resources.pair(now, chosen)
+            asked, held = _query_jpeg(gallery, now), _jpeg(gallery, now.reference)
+            found = _pairs(now, chosen)
         except AinaError as error:
             st.error(plain(error))
             return
         first, second, third = st.columns([2, 2, 3], vertical_alignment="center")
-        first.image(pictures[0], caption="the query")
-        second.image(pictures[1], caption=plain(now.reference))
+        if asked is not None:
+            first.image(asked, caption="the query")
+        if now.terms:
+            first.text(query.describe_query(now))
+        second.image(held, caption=plain(now.reference))
         rows = [
             {
                 "model": model,
@@ -202,10 +215,18 @@ def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
         third.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
-def _query_jpeg(gallery: Gallery, now: State) -> bytes:
+def _pairs(now: State, chosen: tuple[str, ...]) -> dict[str, PairSimilarity]:
+    """The pair under every model; one that knows no words is left out of a query of words."""
+    if not any(term.kind == TEXT for term in now.terms):
+        return resources.pair(now, chosen)
+    able = tuple(m for m in chosen if models.get(ModelName.parse(m).base).text)
+    return resources.pair(now, able) if able else {}
+
+
+def _query_jpeg(gallery: Gallery, now: State) -> bytes | None:
     if now.upload is not None:
         return resources.upright(gallery.name, now.upload, True, now.crop)
-    return _jpeg(gallery, now.image or "", now.crop)
+    return None if now.image is None else _jpeg(gallery, now.image, now.crop)
 
 
 def _jpeg(gallery: Gallery, image_id: str, crop: state.Box | None = None) -> bytes:

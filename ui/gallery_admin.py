@@ -11,11 +11,11 @@ import streamlit as st
 from aina_core import images, models, paths, uploads, work
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
-from aina_core.models import FAST
 from ui import resources, state, tables, widgets
 from ui.text import plain
 
 _SHOWN_FOLDERS = 200
+_NO_MODEL = "No model can be used here; the Models page says what each one lacks."
 
 
 def table() -> None:
@@ -42,20 +42,18 @@ def table() -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
+def _ready() -> list[str]:
+    """The models that can be used here."""
+    return [name for name in models.names() if models.state(name).status == "ready"]
+
+
 def form() -> None:
     """Make a gallery of a folder, a ZIP or files."""
-    names = [spec for spec in models.names() if models.state(spec).status == "ready"]
-    if not names:
-        st.error("No model can be used here; the Models page says what each one lacks.")
+    if not (names := _ready()):
+        st.error(_NO_MODEL)
         return
     name = st.text_input("Name", key="new.name", placeholder="botanical plates")
-    variants = [variant for spec in names for variant in (spec, f"{spec}@{FAST}")]
-    model = st.selectbox(
-        "Model",
-        variants,
-        key="new.model",
-        help="The fast variant is quicker and slightly different: how much is measured and shown.",
-    )
+    model = widgets.choose_model(names, "new")
     folder, archive, files = st.tabs(["Folder on the server", "ZIP", "Files"])
     with folder:
         _from_folder(name, model)
@@ -114,7 +112,7 @@ def _make(name: str, model: str, build: Callable[[], Gallery], labels: bytes | N
             st.error(plain(f"There is a gallery {name} already; choose another name."))
             return
         gallery = build()
-        arguments = ["index", str(gallery.root), "--gallery", name, "--model", model]
+        arguments = widgets.index_arguments(gallery, model)
         if labels:
             path = gallery.folder / "labels.csv"
             with paths.replacing(path) as file:
@@ -143,11 +141,13 @@ def details(gallery: Gallery) -> None:
             st.download_button("CSV", csv, "not-usable.csv", "text/csv")
     busy = any(job.active for job in work.jobs())
     with st.expander("Index by a model, or bring up to date"):
-        specs = [variant for spec in models.names() for variant in (spec, f"{spec}@{FAST}")]
-        model = st.selectbox("Model", specs, key="details.model")
-        if st.button("Index", disabled=busy, icon=":material/play_arrow:"):
-            widgets.start_indexing(gallery, model)
-            st.rerun()
+        if not (names := _ready()):
+            st.error(_NO_MODEL)
+        else:
+            model = widgets.choose_model(names, "details")
+            if st.button("Index", disabled=busy, icon=":material/play_arrow:"):
+                widgets.start_indexing(gallery, model)
+                st.rerun()
     with st.expander("Rename"):
         name = st.text_input("New name", gallery.name, key=f"rename.{gallery.name}")
         if st.button("Rename", disabled=busy or name == gallery.name):

@@ -14,9 +14,10 @@ from aina_core.search import Searcher
 from aina_core.similarity.arrangement import ORDERS
 from aina_core.similarity.matrix import QUERY_ID, SimilarityMatrix
 from ui import actions, query, resources, serve, state, tables
-from ui.components import Card, Picture, cards, plot
+from ui.components import Card, Event, Picture, cards, plot
 from ui.components.cards import percentile_text, similarity_text
-from ui.heatmap_sets import Choice, one_of
+from ui.heatmap_sets import Choice
+from ui.settings import one_of
 
 _ORDERS = dict(zip(ORDERS, ("as given", "by label", "clustered"), strict=True))
 _SCALES = {"shared": "one scale", "own": "a scale each"}
@@ -117,7 +118,7 @@ def side_by_side(models: int) -> tuple[DeltaGenerator, DeltaGenerator]:
 
 def _query_id(now: state.State) -> str:
     """The query's id in a matrix: its own, or that of one that is no image of the gallery."""
-    return QUERY_ID if now.image is None or now.crop is not None else now.image
+    return QUERY_ID if now.member is None else now.member
 
 
 def _open_pair(first: str, second: str) -> None:
@@ -157,16 +158,28 @@ def _show_pair(
     with pictures:
         event = cards(
             [card(searchers[0], found.ids[place]) for place in (first, second)],
-            actions=[actions.SEARCH, actions.MAP],
+            actions=[actions.SEARCH, actions.EXPLAIN, actions.MAP],
             columns=2,
             key="pair",
         )
-    if event is not None and event.id != QUERY_ID:
+    if event is not None and event.action == actions.EXPLAIN.name:
+        _explain(event.id, found.ids[second if event.id == found.ids[first] else first])
+    elif event is not None and event.id != QUERY_ID:
         actions.follow(event)
     similarities = found.values[:, first, second]
     for opened, similarity in zip(searchers, similarities, strict=True):
         numbers.metric(f"Similarity under {opened.model}", similarity_text(float(similarity)))
         numbers.caption(percentile_text(float(opened.percentile(similarity))))
+
+
+def _explain(chosen: str, other: str) -> None:
+    """Ask why two images are alike: the query stays what it is where it is one of them."""
+    query_id = _query_id(state.current())
+    if chosen == query_id:
+        chosen, other = other, chosen
+    if other != query_id:
+        query.use_image(other)
+    actions.follow(Event(chosen, actions.EXPLAIN.name))
 
 
 def _picture(opened: Searcher, image_id: str) -> Picture:
@@ -180,7 +193,7 @@ def card(opened: Searcher, image_id: str) -> Card:
         now = state.current()
         picture = query.query_picture(now)
         url = "" if picture is None else picture.url
-        name = "" if picture is None else query.describe_query(now, picture)
+        name = query.describe_query(now)
         return Card(QUERY_ID, url, caption=name, href=url, mark="query")
     record, note = opened.image(image_id)
     return Card(

@@ -15,7 +15,8 @@ from ui import resources, serve, state, tables
 from ui.components import Picture, cards, plot
 from ui.components.cards import percentile_text, similarity_text
 from ui.heatmap import card, side_by_side
-from ui.heatmap_sets import Choice, one_of, write_labels
+from ui.heatmap_sets import Choice, write_labels
+from ui.settings import one_of
 
 _STATISTICS = {"mean": "mean", "low": "10%", "median": "median", "high": "90%"}
 

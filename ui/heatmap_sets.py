@@ -12,6 +12,7 @@ from aina_core.search import Searcher
 from aina_core.similarity import sets
 from aina_core.similarity.sets import Chosen
 from ui import resources, selection, state
+from ui.settings import one_of
 from ui.text import plain
 
 _KINDS = {
@@ -37,17 +38,6 @@ class Choice:
 
     def __len__(self) -> int:
         return len(self.chosen.ids) + self.with_query
-
-
-def one_of(name: str, options: Collection[str], default: str) -> str:
-    """Return a setting that must be one of some; say so where a link asks for another."""
-    value = state.setting(name, default)
-    if value in options:
-        return value
-    st.warning(
-        plain(f"The link asks for {value!r} as {name.partition('.')[2]}, which is not here.")
-    )
-    return default
 
 
 def choose(opened: Searcher) -> Choice | None:
@@ -77,14 +67,13 @@ def choose(opened: Searcher) -> Choice | None:
 
 def _neighbours(opened: Searcher) -> Choice | None:
     now = state.current()
-    if now.image is None and now.upload is None:
+    if not now.query:
         st.info("There is no query yet; choose one on the Search page.")
         return None
     st.slider("k", 1, state.MAX_K, **state.bind("k", now.k))
     hits = [hit.id for hit in resources.result(now).nearest(now.k)]
-    outside = now.image is None or now.crop is not None
-    ids = hits if outside else [now.image or "", *hits]
-    return Choice(sets.of_images(opened, ids), with_query=outside)
+    ids = hits if now.member is None else [now.member, *hits]
+    return Choice(sets.of_images(opened, ids), with_query=now.member is None)
 
 
 def _labels(opened: Searcher) -> Choice:

@@ -23,6 +23,7 @@ from aina_core.search import Neighbour, Searcher
 from ui import resources, serve
 from ui.components import percentile_text, similarity_text
 from ui.resources.maps import OpenMap
+from ui.terms import read_query
 
 _MOST_DESCRIBED = 500
 _HEADERS = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -41,11 +42,11 @@ class MapAddress:
     settings: Settings
     version: str
 
-    def url(self, name: str, **more: str) -> str:
+    def url(self, name: str, **more: str | list[str]) -> str:
         """Return the address of one of the map's data."""
         known = {"gallery": self.gallery, "model": self.model, "version": self.version}
         settings = {key: str(value) for key, value in asdict(self.settings).items()}
-        return f"/map/{name}?{urlencode({**known, **settings, **more})}"
+        return f"/map/{name}?{urlencode({**known, **settings, **more}, doseq=True)}"
 
     @classmethod
     def of(cls, request: Request) -> MapAddress:
@@ -104,9 +105,8 @@ def _similarities(request: Request) -> Response:
 
 def _query(opened: Searcher, request: Request) -> np.ndarray:
     given = request.query_params
-    crop = given.get("crop")
-    box = tuple(int(part) for part in crop.split(",")) if crop else None
-    return resources.query_vector(opened, given.get("image"), given.get("upload"), box)  # type: ignore[arg-type]
+    asked = {name: given.getlist(name) for name in ("image", "upload", "crop", "weight", "term")}
+    return resources.query_vector(opened, read_query(asked))
 
 
 def _describe(request: Request) -> Response:

@@ -52,7 +52,7 @@ def show_selection(opened: Searcher, *, flat: bool) -> None:
         page = st.number_input(f"Page, of {pages}", 1, pages, key="map.selected.page") - 1
     event = cards(
         [_card(opened, image_id) for image_id in ids[page * _PAGE : (page + 1) * _PAGE]],
-        actions=[actions.SEARCH, actions.COMPARE],
+        actions=[actions.SEARCH, actions.EXPLAIN, actions.COMPARE],
         key="map-selected",
         columns=2,
     )

@@ -36,17 +36,13 @@ def show(model: str, settings: Settings, view: View) -> None:
         found = resources.open_map(now.gallery, model, settings)
         if found is None:
             return
-    vector = _query_vector(opened, now)
+    vector = resources.query_vector(opened, now.query)
     hits = resources.result(dataclasses.replace(now, model=model)).nearest(min(now.k, _LINKED))
     if view.kind == "distance":
         _relative(opened, found, vector, settings)
     else:
         _map(opened, found, vector, hits, settings, view)
     _believe(found)
-
-
-def _query_vector(opened: Searcher, now: state.State) -> np.ndarray:
-    return resources.query_vector(opened, now.image, now.upload, now.crop)
 
 
 # ── not computed yet ─────────────────────────────────────────────────────────────────────────────
@@ -101,21 +97,21 @@ def _map(
         categories=[] if made is None else list(zip(made.names, made.counts, strict=True)),
         others=0 if made is None else made.others,
         scale=_scale(opened, now) if view.colour == "similarity" else None,
-        query=_place(opened, found, vector, now.image if now.crop is None else None),
+        query=_place(opened, found, vector, now.member),
         near=found.projection.coordinates[opened.rows([hit.id for hit in hits])],
         similarities=np.array([hit.similarity for hit in hits], np.float32),
         reference=_reference(opened, found, now.reference),
     )
     cloud = Cloud(
         points=address.url("points"),
-        describe=address.url("describe", **_query_parameters(now)),
+        describe=address.url("describe", **state.query_params(now)),
         count=len(found.points),
         low=found.points.low.tolist(),
         span=found.points.span.tolist(),
         codes=None
         if made is None
         else address.url("codes", by=view.colour, clusters=str(view.clusters)),
-        similarities=address.url("similarities", **_query_parameters(now)),
+        similarities=address.url("similarities", **state.query_params(now)),
         selected=_mask(opened, found),
     )
     event = scatter(
@@ -136,7 +132,7 @@ def _map(
     )
     if isinstance(event, Clicked):
         chosen = opened.ids[found.points.rows[event.point]]
-        if chosen != now.image or now.crop is not None:
+        if chosen != now.member:
             query.use_image(chosen)
             st.rerun()
     if isinstance(event, Lassoed):
@@ -169,12 +165,6 @@ def _scale(opened: Searcher, now: state.State) -> tuple[float, float]:
         return 0.0, 1.0
     high, low = values[len(values) // 1000], values[-1 - len(values) // 1000]
     return float(low), max(float(high), float(low) + 1e-3)
-
-
-def _query_parameters(now: state.State) -> dict[str, str]:
-    given = {"image": now.image, "upload": now.upload}
-    crop = {"crop": ",".join(map(str, now.crop))} if now.crop else {}
-    return {name: value for name, value in given.items() if value is not None} | crop
 
 
 def _mask(opened: Searcher, found: OpenMap) -> str | None:
@@ -218,7 +208,7 @@ def _relative(opened: Searcher, found: OpenMap, vector: np.ndarray, settings: Se
         st.info("No image is that near; lower the threshold on the Search page.")
         return
     places = found.projection.coordinates[opened.rows([hit.id for hit in hits])][:, :2]
-    centre = _place(opened, found, vector, now.image if now.crop is None else None)[:2]
+    centre = _place(opened, found, vector, now.member)[:2]
     figure = figures.relative_distances(
         places - centre, np.array([hit.similarity for hit in hits]), threshold=now.threshold
     )

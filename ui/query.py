@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from aina_core import images, uploads
+from aina_core import images, queries, uploads
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import open_gallery
+from aina_core.queries import IMAGE, UPLOAD, Term
 from aina_core.search import Searcher
 from ui import resources, serve, state
 from ui.components import Card, cards, paste_zone
+from ui.terms import MAX_TERMS, with_member
 from ui.text import plain
 
 _PAGE = 24
+_ADDING = "query-add"
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,18 @@ def query_picture(now: state.State) -> QueryPicture | None:
     return QueryPicture(now.image, url, record.width, record.height, now.gallery)
 
 
-def describe_query(now: state.State, picture: QueryPicture) -> str:
-    """Return the query's name, for people."""
-    name = picture.name if picture.gallery else "uploaded picture"
-    return f"{name} (a crop)" if now.crop else name
+def describe_query(now: state.State) -> str:
+    """Return the query's name, for people: of all its terms."""
+    return queries.describe_all(now.query)
 
 
 def choose_query() -> None:
     """Draw the ways to another query: upload, paste, camera, the gallery, chance."""
+    st.toggle(
+        "Add to the query",
+        key=_ADDING,
+        help="What you choose below is added to what is searched for, and does not replace it.",
+    )
     tabs = st.tabs(["Upload", "Paste", "Camera"])
     with tabs[0]:
         uploaded = st.file_uploader(
@@ -110,9 +117,33 @@ def _take(data: bytes) -> None:
     except ImageError as error:
         st.session_state["query.problem"] = f"The picture cannot be used: {error}."
         return
-    st.session_state.pop("query.problem", None)
-    state.change(upload=name)
+    _choose(Term(UPLOAD, name))
     st.rerun()
+
+
+def _choose(term: Term) -> None:
+    """Make a picture the query, or a term more of it where that is switched on."""
+    if st.session_state.get(_ADDING):
+        add_term(term)
+        return
+    st.session_state.pop("query.problem", None)
+    state.change(**{term.kind: term.value})
+
+
+def add_term(term: Term) -> None:
+    """Ask for something more, or for less of something; an image already asked for weighs so."""
+    now = state.current()
+    if term.kind == IMAGE:
+        terms = with_member(now.terms, term.value, term.weight)
+    else:
+        terms = (*now.terms, term)
+    if len(terms) > MAX_TERMS:
+        st.session_state["query.problem"] = (
+            f"A query has at most {MAX_TERMS} terms beside its picture; remove one."
+        )
+        return
+    st.session_state.pop("query.problem", None)
+    state.change(terms=terms, concept="")
 
 
 def query_problem() -> str | None:
@@ -134,7 +165,7 @@ def _surprise() -> None:
     except AinaError:
         ids = []
     if ids:
-        use_image(secrets.choice(ids))
+        _choose(Term(IMAGE, secrets.choice(ids)))
         st.rerun()
 
 
@@ -159,7 +190,7 @@ def _pick() -> None:
         key="picker.cards",
     )
     if event is not None:
-        use_image(event.id)
+        _choose(Term(IMAGE, event.id))
         st.rerun()
     left, middle, right = st.columns([1, 2, 1], vertical_alignment="center")
     if left.button("Previous", disabled=page == 0, width="stretch"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
 from aina_core import figures
 from aina_core.search import Neighbour, Result, Searcher
-from ui import actions, serve, state, tables
+from ui import actions, pair_order, serve, state, tables
 from ui.components import Card, cards, plot
 from ui.text import plain
 
@@ -17,8 +18,8 @@ _PAGE = 48
 _LOWEST = -0.2
 
 
-def options(opened: Searcher) -> None:
-    """Draw which images, and by what; how many stands with the hits."""
+def options(opened: Searcher, *, index: bool = True) -> None:
+    """Draw which images, and, where an index answers, by which; how many stands with the hits."""
     _forget_unknown_filters(opened)
     now = state.current()
     columns = st.columns([3, 3, 1], vertical_alignment="bottom")
@@ -30,14 +31,15 @@ def options(opened: Searcher) -> None:
             format_func=lambda label: f"{label or 'no label'} ({opened.labels[label]:,})",
             **state.bind("labels", [x for x in now.labels if x in opened.labels], tuple),
         )
-    kinds = [f"Annoy · index recall@10 {opened.annoy.recall_at_10:.3f}", "exact"]
-    columns[1].segmented_control(
-        "Index",
-        kinds,
-        help="Annoy proposes candidates, the stored vectors decide. Its index recall@10, the share "
-        "of the true 10 nearest that it finds, was measured when the index was built.",
-        **state.bind("exact", kinds[now.exact], lambda kind: kind == kinds[1]),
-    )
+    if index:
+        kinds = [f"Annoy · index recall@10 {opened.annoy.recall_at_10:.3f}", "exact"]
+        columns[1].segmented_control(
+            "Index",
+            kinds,
+            help="Annoy proposes candidates, the stored vectors decide. Its index recall@10, the "
+            "share of the true 10 nearest that it finds, was measured when the index was built.",
+            **state.bind("exact", kinds[now.exact], lambda kind: kind == kinds[1]),
+        )
     if opened.columns:
         count = sum(map(len, now.columns.values()))
         with columns[2].popover(f"Filters ({count})" if count else "Filters", width="stretch"):
@@ -90,6 +92,7 @@ def show(opened: Searcher, found: Result) -> None:
     else:
         hits = found.above(threshold, page * _PAGE, (page + 1) * _PAGE)
         summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
+    judged = pair_order.choose(opened, found, hits)
     similarities = np.array([hit.similarity for hit in hits], np.float32)
     figure = figures.similarity_histogram(
         found.similarities, similarities, baseline=opened.baseline, threshold=threshold
@@ -116,12 +119,22 @@ def show(opened: Searcher, found: Result) -> None:
         width="stretch",
     )
     event = cards(
-        [hit_card(opened, hit) for hit in hits],
+        _cards(opened, hits, judged),
         actions=actions.OF_A_HIT,
         key="hits",
     )
     state.publish()
     actions.follow(event, stay=True)
+
+
+def _cards(
+    opened: Searcher, hits: list[Neighbour], judged: list[tuple[Neighbour, float]] | None
+) -> list[Card]:
+    """The cards of hits; with what a head for pairs says of each, in its order, where one was
+    asked."""
+    if judged is None:
+        return [hit_card(opened, hit) for hit in hits]
+    return [replace(hit_card(opened, h), note=f"of one kind: {likely:.0%}") for h, likely in judged]
 
 
 def _amount(found: Result) -> float | None:

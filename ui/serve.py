@@ -25,10 +25,12 @@ from starlette.routing import Route
 from aina_core import images, models, uploads
 from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
+from aina_core.studies.pictures import version_jpeg
 from ui import resources
 from ui.components._mount import plotly_library
 
 _LONGEST_SIDE = 2048
+_VERSION_SIDE = 640
 _HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -47,6 +49,11 @@ def image_url(gallery: str, sha256: str) -> str:
     return f"/image/{quote(gallery, safe='')}/{sha256}.jpg"
 
 
+def version_url(gallery: str, sha256: str, change: str) -> str:
+    """The address of an image under a modification or profile, made when it is asked for."""
+    return f"/version/{quote(gallery, safe='')}/{sha256}/{quote(change, safe='')}.jpg"
+
+
 def upload_url(name: str) -> str:
     """The address of an uploaded picture."""
     return f"/query/{name}.jpg"
@@ -62,6 +69,12 @@ def _image(request: Request) -> Response:
     gallery = open_gallery(request.path_params["gallery"])
     record = gallery.catalogue.by_checksum(request.path_params["sha256"])
     return _missing() if record is None else _picture(_jpeg(gallery.read(record.id)))
+
+
+def _version(request: Request) -> Response:
+    given = request.path_params
+    gallery = open_gallery(given["gallery"])
+    return _picture(version_jpeg(gallery, given["sha256"], given["change"], _VERSION_SIDE))
 
 
 def _upload(request: Request) -> Response:
@@ -115,5 +128,6 @@ ROUTES = [
     Route(plotly_library(), _plotly),
     Route("/thumb/{gallery}/{sha256}.jpg", _answering(_thumbnail)),
     Route("/image/{gallery}/{sha256}.jpg", _answering(_image)),
+    Route("/version/{gallery}/{sha256}/{change:path}.jpg", _answering(_version)),
     Route("/query/{sha256}.jpg", _answering(_upload)),
 ]

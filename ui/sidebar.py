@@ -38,8 +38,9 @@ def sidebar() -> None:
 def _choices() -> None:
     now = state.current()
     st.selectbox("Gallery", galleries(), **state.bind("gallery", now.gallery))
-    indexed = open_gallery(now.gallery).models()
-    offered = [*indexed, *(name for name in models.names() if name not in indexed)]
+    indexed = [name for name in open_gallery(now.gallery).models() if _known(name)]
+    ready = [name for name in models.names() if models.state(name).status == "ready"]
+    offered = [*indexed, *(name for name in ready if name not in indexed)]
     if now.model not in offered:
         offered.append(now.model)
 
@@ -48,6 +49,15 @@ def _choices() -> None:
 
     st.selectbox("Model", offered, format_func=label, **state.bind("model", now.model))
     st.caption(plain(_model_line(now.gallery, now.model, now.model in indexed)))
+
+
+def _known(model: str) -> bool:
+    """Whether a name that vectors stand under still means a model: one may have been deleted."""
+    try:
+        ModelName.parse(model)
+    except AinaError:
+        return False
+    return True
 
 
 def _model_line(gallery: str, model: str, indexed: bool) -> str:
@@ -72,12 +82,18 @@ def _query() -> None:
     except AinaError as error:
         st.caption(plain(error))
         return
-    if picture is None:
+    now = state.current()
+    if not now.query:
         return
-    st.markdown("Query")
+    st.markdown(f"Query of {len(now.query)} terms" if len(now.query) > 1 else "Query")
     left, right = st.columns([2, 3], vertical_alignment="center")
-    left.image(thumbnail)
-    right.text(describe_query(state.current(), picture))
+    if picture is None:
+        left.markdown(":material/text_fields:")
+    else:
+        left.image(thumbnail)
+    right.text(describe_query(now))
+    if now.concept:
+        right.caption(plain(f"Search ranks by the class {now.concept}."))
     right.page_link("pages/explore/search.py", label="change", icon=":material/swap_horiz:")
 
 

@@ -14,16 +14,18 @@ from urllib.parse import unquote
 
 import streamlit as st
 
-from aina_core import images, models
+from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import ModelName
+from aina_core.queries import IMAGE, UPLOAD, Box, Term
+from ui import terms as term_texts
 
 MAX_K = 500
 #: Models that can stand beside the chosen one, and settings that a link can carry.
 MAX_OTHERS = 3
 MAX_SETTINGS = 32
-Box = tuple[int, int, int, int]
+_MAX_CLASS = 200  # letters
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class State:
         image: image id of the query, when it is a member of the gallery.
         upload: name of the uploaded picture that is the query, when it is one.
         crop: (x, y, width, height) in pixels of the upright query; None for all of it.
+        weight: of that picture among several terms.
+        terms: what else is asked for, or against: images, uploaded pictures, texts.
+        concept: the class by whose probability the Search page ranks; empty for the query.
         k: how many neighbours.
         threshold: similarity from which all images are shown; None for the k nearest.
         labels: only images of these labels; empty for all.
@@ -51,6 +56,9 @@ class State:
     image: str | None = None
     upload: str | None = None
     crop: Box | None = None
+    weight: float = 1.0
+    terms: tuple[Term, ...] = ()
+    concept: str = ""
     k: int = 24
     threshold: float | None = None
     labels: tuple[str, ...] = ()
@@ -60,16 +68,46 @@ class State:
     reference: str | None = None
     view: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def picture(self) -> Term | None:
+        """The picture of the query; None for one of texts alone."""
+        if self.upload is not None:
+            return Term(UPLOAD, self.upload, self.weight, self.crop)
+        return None if self.image is None else Term(IMAGE, self.image, self.weight, self.crop)
 
-def to_params(state: State) -> dict[str, list[str]]:
-    """Return the state as query parameters; what is as by default is left out."""
-    params: dict[str, list[str]] = {"gallery": [state.gallery], "model": [state.model]}
+    @property
+    def query(self) -> tuple[Term, ...]:
+        """All terms of the query, its picture first."""
+        return self.terms if self.picture is None else (self.picture, *self.terms)
+
+    @property
+    def member(self) -> str | None:
+        """The image id of a query that is that image and nothing else; None for any other."""
+        return None if self.crop is not None or self.terms else self.image
+
+
+def query_params(state: State) -> dict[str, list[str]]:
+    """Return the query of a state as query parameters."""
+    params: dict[str, list[str]] = {}
     if state.image is not None:
         params["image"] = [state.image]
     if state.upload is not None:
         params["upload"] = [state.upload]
     if state.crop is not None:
         params["crop"] = [",".join(map(str, state.crop))]
+    if state.terms:
+        params["term"] = [term_texts.write(term) for term in state.terms]
+        if state.weight != 1:
+            params["weight"] = [f"{state.weight:g}"]
+    return params
+
+
+def to_params(state: State) -> dict[str, list[str]]:
+    """Return the state as query parameters; what is as by default is left out."""
+    params: dict[str, list[str]] = {"gallery": [state.gallery], "model": [state.model]}
+    params |= query_params(state)
+    if state.concept:
+        params["class"] = [state.concept]
     params["k"] = [str(state.k)]
     if state.threshold is not None:
         params["threshold"] = [f"{state.threshold:.3f}"]
@@ -112,7 +150,7 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
         name, _, value = pair.partition("=")
         columns[unquote(name)] = (*columns.get(unquote(name), ()), value)
     try:
-        crop = _box(first["crop"]) if "crop" in first else None
+        crop = term_texts.read_box(first["crop"]) if "crop" in first else None
         threshold = float(first["threshold"]) if "threshold" in first else None
         if threshold is not None and not -1 <= threshold <= 1:
             raise ValueError
@@ -121,6 +159,8 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
         problems.append("The link's crop, k or threshold cannot be read; the defaults are shown.")
         crop, threshold, k = None, None, State.k
     upload = first.get("upload")
+    terms, weight, unread = term_texts.read_terms(params)
+    problems += unread
     others = []
     for other in params.get("other", ())[:MAX_OTHERS]:
         try:
@@ -135,6 +175,9 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
             image=None if upload else first.get("image"),
             upload=upload,
             crop=crop,
+            weight=weight,
+            terms=terms,
+            concept=first.get("class", "")[:_MAX_CLASS],
             k=k,
             threshold=threshold,
             labels=tuple(params.get("label", ())),
@@ -146,13 +189,6 @@ def from_params(params: Mapping[str, Sequence[str]]) -> tuple[State, list[str]]:
         ),
         problems,
     )
-
-
-def _box(text: str) -> Box:
-    x, y, width, height = (int(part) for part in text.split(","))
-    if min(x, y) < 0 or min(width, height) < 1 or max(x, y, width, height) > images.MAX_PIXELS:
-        raise ValueError(text)
-    return x, y, width, height
 
 
 # ── in the session and the URL ───────────────────────────────────────────────────────────────────
@@ -180,14 +216,18 @@ def problems() -> list[str]:
 
 
 def change(**changes: Any) -> None:
-    """Change the state; a new query drops the crop, a new gallery drops query and filters."""
+    """Change the state; a new query drops crop and terms, a new gallery drops query and filters."""
     state = current()
     if changes.get("gallery", state.gallery) != state.gallery:
         dropped = {"image": None, "upload": None, "reference": None, "labels": (), "columns": {}}
         changes = {**dropped, **changes}
     if {"image", "upload"} & changes.keys():
-        changes = {"image": None, "upload": None, "crop": None, **changes}
-    st.session_state[_STATE] = dataclasses.replace(state, **changes)
+        new = {"image": None, "upload": None, "crop": None, "weight": 1.0, "terms": ()}
+        changes = {**new, "concept": "", **changes}
+    state = dataclasses.replace(state, **changes)
+    if not state.terms:  # a single picture has nothing to be weighed against
+        state = dataclasses.replace(state, weight=1.0)
+    st.session_state[_STATE] = state
     _settle()
 
 
@@ -206,7 +246,11 @@ def _settle() -> None:
     if state.gallery not in galleries():
         gallery = (galleries() or [""])[0]
         state = State(gallery=gallery, model=state.model, k=state.k, view=state.view)
-    if state.gallery and state.image is None and state.upload is None:
+    try:
+        ModelName.parse(state.model)
+    except AinaError:  # a model that was trained, or added, and is gone again
+        state = dataclasses.replace(state, model=models.DEFAULT)
+    if state.gallery and not state.query:
         state = dataclasses.replace(state, image=_first_image(state))
     st.session_state[_STATE] = state
 

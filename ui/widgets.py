@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import streamlit as st
 
 from aina_core import models, work
 from aina_core.gallery import Gallery
-from aina_core.models import ModelName
+from aina_core.models import EXACT, FAST, NATIVE_SIDE, ModelName
 from ui import state
 from ui.text import plain
 
@@ -51,5 +54,46 @@ def offer_indexing(gallery: Gallery, model: str) -> None:
 
 def start_indexing(gallery: Gallery, model: str) -> str:
     """Start the job that brings a gallery up to date under a model."""
-    arguments = ["index", str(gallery.root), "--gallery", gallery.name, "--model", model]
-    return work.start(f"Index {gallery.name} by {model}", arguments)
+    return work.start(f"Index {gallery.name} by {model}", index_arguments(gallery, model))
+
+
+def choose_model(names: Sequence[str], key: str) -> str:
+    """Let a person choose a model and its variants; return the full name.
+
+    Args:
+        names: the models to choose from, without variants.
+        key: of the widgets.
+    """
+    base = st.selectbox("Model", names, key=f"{key}.model", help="Variants are chosen below.")
+    spec = models.get(base)
+    columns = st.columns([2, 2, 3], vertical_alignment="bottom")
+    native = columns[0].checkbox(
+        "Original size",
+        key=f"{key}.native",
+        disabled=not spec.convolutional,
+        help=f"Pictures keep their shape and size, up to {NATIVE_SIDE} pixels, instead of being "
+        "resized and cropped to a square: small things count, and it takes about six times as "
+        "long. Only for networks that take pictures of any size.",
+    )
+    fast = columns[1].checkbox(
+        "Fast",
+        key=f"{key}.fast",
+        help="Quicker and slightly different: how much is measured and shown.",
+    )
+    components = columns[2].number_input(
+        "Principal components (0: all numbers)",
+        0,
+        spec.dim - 1,
+        key=f"{key}.components.{base}",
+        help="Keeps so many numbers of each embedding, along the directions in which this "
+        "gallery's images differ most; at least 2, and fewer than there are images.",
+    )
+    name = ModelName(base, FAST if fast else EXACT, native and spec.convolutional)
+    return str(dataclasses.replace(name, components=0 if components == 1 else int(components)))
+
+
+def index_arguments(gallery: Gallery, model: str) -> list[str]:
+    """The command that does it, for the very model: settings of the command line do not count."""
+    mode = ModelName.parse(model).mode
+    place = ["index", str(gallery.root), "--gallery", gallery.name]
+    return [*place, "--mode", mode, "--model", model]

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
-from ui import query, resources, results, state, widgets
+from aina_core.models import ModelName
+from ui import query, query_terms, recognised, resources, results, state, widgets
 from ui.components import cropper
 from ui.text import plain
 
@@ -22,13 +24,15 @@ if now.model not in gallery.models():
     widgets.offer_indexing(gallery, now.model)
     st.stop()
 
+spec = models.get(ModelName.parse(now.model).base)
 left, right = st.columns([1, 3], gap="medium")
 
 with left:
+    picture, gone = None, False
     try:
         picture = query.query_picture(now)
     except AinaError as error:
-        picture = None
+        gone = True
         st.error(plain(error))
     if picture is not None:
         box = cropper(
@@ -41,15 +45,26 @@ with left:
         if box != now.crop:
             state.change(crop=box)
             st.rerun()
-        st.text(query.describe_query(now, picture))
+    if now.query:
+        st.text(query.describe_query(now))
+    query_terms.show_terms()
+    recognised_here = st.container()
+    query_terms.add_words(spec)
     query.choose_query()
     if query.query_problem():
         st.error(plain(query.query_problem()))
+    query_terms.choose_class(spec)
 
 with right:
     try:
         opened = resources.searcher(now.gallery, now.model)
-        if picture is None:
+        with recognised_here:
+            recognised.what_is_it(opened, spec)
+        if now.concept:
+            results.options(opened, index=False)
+            recognised.by_class(opened, spec)
+            st.stop()
+        if gone or not now.query:
             st.info("Choose a picture on the left.")
             st.stop()
         results.options(opened)

@@ -48,13 +48,11 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
+def server(tmp_path_factory, demo_home):
     """The app on a free port over a home of its own; yields its address and the home."""
     home = tmp_path_factory.mktemp("home")
     environment = {**os.environ, "AINA_HOME": str(home), "AINA_ROOTS": str(home.parent)}
-    subprocess.run(
-        [sys.executable, "-m", "aina_core", "demo"], cwd=ROOT, env=environment, check=True
-    )
+    shutil.copytree(demo_home, home, dirs_exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

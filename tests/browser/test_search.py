@@ -122,6 +122,9 @@ def test_back_button_returns_to_the_query_before(visit):
     wait_for_query(page, "image=" + re.escape(before[0].replace("/", "%2F")))
     page.go_back()
     wait_for_query(page, "image=chelsea%2Foriginal|image=chelsea/original")
+    # the address changes at once, the page a moment later
+    first = page.get_by_test_id("card").first
+    expect(first).to_have_attribute("data-id", before[0], timeout=WAIT)
     assert hits(page) == before
 
 
@@ -213,6 +216,8 @@ def test_a_gallery_from_uploaded_files(visit):
     page = visit("/galleries")
     page.get_by_label("Name", exact=True).fill("mine")
     page.get_by_label("Name", exact=True).press("Enter")
+    page.wait_for_timeout(500)  # for the run that this starts; until it ends, a click may be lost
+    page.locator("[data-test-script-state=notRunning]").wait_for(timeout=60_000)
     page.get_by_role("tab", name="Files").click()
     rng = np.random.default_rng(0)
     files = []
@@ -230,3 +235,25 @@ def test_a_gallery_from_uploaded_files(visit):
     page.get_by_text("1 files are not usable").wait_for(timeout=60_000)
     page.get_by_role("link", name="Search").click()
     assert len(hits(page)) == 2
+
+
+def test_more_and_less_like_a_card_and_a_class(visit):
+    page = visit("/?image=coffee%2Foriginal.jpg&k=30")
+    found = hits(page)
+    more, less = found[-1], found[0]
+    for image_id, action in ((more, "more"), (less, "less")):
+        card = page.locator(f"[data-testid=card][data-id='{image_id}']")
+        card.hover()
+        card.get_by_test_id(f"card-{action}").click()
+        wait_for_query(page, re.escape(image_id.replace("/", "%2F")))
+        assert image_id not in hits(page)
+    expect(page.get_by_text("Query of 3 terms")).to_be_visible(timeout=WAIT)
+    page.get_by_role("slider").first.press("ArrowRight")  # the picture's own weight
+    wait_for_query(page, r"weight=1\.1")
+    classes = page.get_by_role("combobox", name="Or rank by a class")
+    classes.click()
+    classes.fill("espr")
+    page.get_by_role("option", name="espresso", exact=True).click(timeout=WAIT)
+    wait_for_query(page, "class=espresso")
+    expect(page.get_by_test_id("card").first).to_contain_text("%", timeout=WAIT)
+    assert all(image_id.startswith("coffee/") for image_id in hits(page)[:10])

@@ -1,5 +1,5 @@
-"""What a page can draw that Streamlit cannot: cards, ranks, figures with pictures, a map, a crop
-box, a place to paste.
+"""What a page can draw that Streamlit cannot: cards, ranks, figures with pictures, a map, pictures
+under heat maps, a crop box, a place to paste.
 
 Each is a components-v2 element: one Python function that sends plain data and reads an event
 back, and one JavaScript file beside it. Texts travel as JSON and are drawn with `textContent`,
@@ -8,6 +8,7 @@ so a file's name can never become HTML. What comes back is untrusted and is chec
 
 from ui.components.cards import Action, Card, Event, cards, percentile_text, similarity_text
 from ui.components.cropper import Box, clamp_box, cropper
+from ui.components.heat import HeatPicture, Mark, Place, encode_map, heat
 from ui.components.paste import Pasted, paste_zone
 from ui.components.plot import Picture, plot
 from ui.components.ranks import Row, ranks
@@ -20,13 +21,18 @@ __all__ = [
     "Clicked",
     "Cloud",
     "Event",
+    "HeatPicture",
     "Lassoed",
+    "Mark",
     "Pasted",
     "Picture",
+    "Place",
     "Row",
     "cards",
     "clamp_box",
     "cropper",
+    "encode_map",
+    "heat",
     "paste_zone",
     "percentile_text",
     "plot",

@@ -51,7 +51,7 @@ function score(card) {
 
 function build(card, actions) {
   const [first] = actions;
-  const name = [card.label || card.id, card.similarity && `similarity ${card.similarity}`];
+  const name = [card.label || card.id, card.similarity && `${card.measure ?? "similarity"} ${card.similarity}`];
   const thumb = make(first ? "button" : "div", { className: "thumb", title: card.id });
   if (first) {
     thumb.dataset.action = first.name;
@@ -80,7 +80,7 @@ function build(card, actions) {
   if (tools.childElementCount) frame.append(tools);
   const element = make("div", { className: "card" }, frame);
   if (card.similarity) element.append(score(card));
-  for (const part of ["percentile", "label", "caption"]) {
+  for (const part of ["percentile", "label", "caption", "note"]) {
     if (!card[part]) continue;
     const title = part === "percentile" ? "" : card[part];
     element.append(make("div", { className: part, textContent: card[part], title }));

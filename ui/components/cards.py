@@ -13,8 +13,10 @@ class Card:
     """One image as the grid shows it; every text is shown as text, whatever it contains.
 
     `id` is the image id (tooltip, and what an event names); `thumbnail` a URL; `similarity` in
-    [-1, 1]; `percentile` in [0, 1], the share of random pairs below it; `href` the full-size URL,
-    opened in a new tab; `mark` a badge, where "query" also takes the query's colour.
+    [-1, 1]; `probability` in [0, 1], shown in its place; `percentile` in [0, 1], the share of
+    random pairs below the similarity; `href` the full-size URL, opened in a new tab; `mark` a
+    badge, where "query" also takes the query's colour; `note` stands last, on as many lines as it
+    needs.
     """
 
     id: str
@@ -22,9 +24,11 @@ class Card:
     label: str = ""
     caption: str = ""
     similarity: float | None = None
+    probability: float | None = None
     percentile: float | None = None
     href: str | None = None
     mark: str | None = None
+    note: str = ""
 
 
 class Action(NamedTuple):
@@ -95,12 +99,16 @@ def percentile_text(percentile: float) -> str:
 def _drawn(card: Card) -> dict[str, Any]:
     """What the browser needs of a card; absent is absent, and NaN (no JSON) is absent too."""
     drawn: dict[str, Any] = {"id": card.id, "thumbnail": card.thumbnail}
-    for name in ("label", "caption", "href", "mark"):
+    for name in ("label", "caption", "href", "mark", "note"):
         if text := getattr(card, name):
             drawn[name] = str(text)
     if card.similarity is not None and math.isfinite(card.similarity):
         drawn["similarity"] = similarity_text(card.similarity)
         drawn["bar"] = round(min(max(float(card.similarity), 0.0), 1.0), 4)
+    if card.probability is not None and math.isfinite(card.probability):
+        drawn["similarity"] = f"{card.probability:.1%}"
+        drawn["bar"] = round(min(max(float(card.probability), 0.0), 1.0), 4)
+        drawn["measure"] = "probability"
     if card.percentile is not None and math.isfinite(card.percentile):
         drawn["percentile"] = percentile_text(card.percentile)
     return drawn

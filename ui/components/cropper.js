@@ -39,6 +39,7 @@ class Cropper {
     this.image.onerror = () => this.stage.classList.add("broken");
     this.image.onload = () => this.stage.classList.remove("broken");
     make("missing", this.stage).textContent = "no preview";
+    this.drawn = make("drawn", this.stage);
     this.shade = make("shade", make("clip", this.stage));
     this.frame = make("box", this.stage);
     this.frame.dataset.testid = "cropper-box";
@@ -73,6 +74,7 @@ class Cropper {
       const [x, y, w, h] = data.box ?? [];
       this.box = data.box ? { x, y, w, h } : null;
     }
+    this.outline(data.drawn);
     this.paint();
   }
 
@@ -87,12 +89,26 @@ class Cropper {
     if (this.size.textContent !== text) this.size.textContent = text;
     this.size.title = `of ${width} × ${height} px`;
     if (!box) return;
-    for (const element of [this.shade, this.frame]) {
-      element.style.left = `${(box.x / width) * 100}%`;
-      element.style.top = `${(box.y / height) * 100}%`;
-      element.style.width = `${(box.w / width) * 100}%`;
-      element.style.height = `${(box.h / height) * 100}%`;
-    }
+    for (const element of [this.shade, this.frame]) this.place(element, box);
+  }
+
+  place(element, { x, y, w, h }) {
+    const { width, height } = this.data;
+    element.style.left = `${(x / width) * 100}%`;
+    element.style.top = `${(y / height) * 100}%`;
+    element.style.width = `${(w / width) * 100}%`;
+    element.style.height = `${(h / height) * 100}%`;
+  }
+
+  outline(boxes) {
+    const made = boxes.map(([x, y, w, h], i) => {
+      const element = document.createElement("div");
+      element.dataset.testid = "cropper-drawn";
+      element.dataset.number = i + 1;
+      this.place(element, { x, y, w, h });
+      return element;
+    });
+    this.drawn.replaceChildren(...made);
   }
 
   // ---- screen → Python

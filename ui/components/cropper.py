@@ -1,6 +1,7 @@
 """The query picture with a box on it: drag to crop, Escape to take the whole again."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -15,7 +16,14 @@ MIN_SIDE = 8
 
 
 def cropper(
-    image_url: str, *, width: int, height: int, box: Box | None, key: str, label: str = "picture"
+    image_url: str,
+    *,
+    width: int,
+    height: int,
+    box: Box | None,
+    key: str,
+    label: str = "picture",
+    drawn: Sequence[Box] = (),
 ) -> Box | None:
     """Draws an image with a box to crop it and returns the box as it now is.
 
@@ -30,6 +38,7 @@ def cropper(
         box: the page's current box (x, y, w, h), or None for the whole picture.
         key: names this cropper within the page.
         label: what the picture is, for screen readers.
+        drawn: boxes that are settled already; they are shown with their numbers, from 1.
 
     Returns:
         (x, y, w, h) inside the image, sides at least 8 pixels, or None for the whole picture.
@@ -42,6 +51,7 @@ def cropper(
         "box": clamp_box(box, width, height),
         "min": MIN_SIDE,
         "label": label,
+        "drawn": [list(each) for each in drawn],
         "seen": st.session_state.get(memory),
     }
     result = component("cropper")(key=key, data=data, on_gesture_change=no_callback)

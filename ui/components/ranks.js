@@ -11,15 +11,6 @@ const make = (tag, className = "", text = "", ...children) => {
   return element;
 };
 
-// Black or white, whichever reads better on a colour #rrggbb (WCAG's relative luminance).
-const ink = (colour) => {
-  const [r, g, b] = [1, 3, 5].map((at) => {
-    const value = parseInt(colour.slice(at, at + 2), 16) / 255;
-    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
-};
-
 function button(action, className, label) {
   const element = make("button", className);
   element.type = "button";
@@ -187,7 +178,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   const columns = data.columns.map((column) => {
     const rows = column.rows.map((row, at) => build(row, at, data.actions, data.colours));
-    const element = make("section", "column", "", make("ol", "list", "", ...rows));
+    const list = make("ol", "list", "", ...rows);
+    const element = make("section", "column", "", column.note ? make("p", "note", column.note) : list);
     element.setAttribute("aria-label", column.name);
     element.dataset.testid = "rank-column";
     return element;

@@ -1,7 +1,7 @@
 """Neighbours under several models side by side; what they share is joined by colour and number."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class Row:
 def ranks(
     columns: Sequence[tuple[str, Sequence[Row]]],
     *,
+    notes: Mapping[str, str] | None = None,
     actions: Sequence[Action | tuple[str, str, str]] = (),
     key: str,
 ) -> Event | None:
@@ -40,6 +41,7 @@ def ranks(
     Args:
         columns: name of each and its rows, nearest first; the first is what others are held
             against.
+        notes: what a column says instead of rows, by its name.
         actions: (name, label, icon) for each button; the first also fires on the thumbnail.
         key: names this element within the page.
 
@@ -48,13 +50,17 @@ def ranks(
     """
     data = {
         "columns": [
-            {"name": name, "rows": [_drawn(row, first=not at) for row in rows]}
+            {
+                "name": name,
+                "rows": [_drawn(row, first=not at) for row in rows],
+                "note": (notes or {}).get(name, ""),
+            }
             for at, (name, rows) in enumerate(columns)
         ],
         "actions": [dict(zip(("name", "label", "icon"), each, strict=True)) for each in actions],
         "colours": list(SHARED),
     }
-    result = component("ranks")(key=key, data=data, on_act_change=no_callback)
+    result = component("ranks", shared=("ink",))(key=key, data=data, on_act_change=no_callback)
     ids = {row.id for _, rows in columns for row in rows}
     return decode_event(result.get("act"), ids, {name for name, *_ in actions})
 

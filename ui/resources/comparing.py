@@ -6,20 +6,32 @@ import streamlit as st
 
 from aina_core import uploads
 from aina_core.gallery import open_gallery
+from aina_core.index import similarities
+from aina_core.search import Searcher
 from aina_core.similarity import Agreement, PairSimilarity, Picture, stored_agreement
 from aina_core.similarity import pair as compare_pair
-from ui.resources.galleries import embedder, searcher, searcher_at
+from ui.resources.galleries import embedder, query_vector, searcher, searcher_at
 from ui.state import Box, State
 
 
 def pair(state: State, models: tuple[str, ...]) -> dict[str, PairSimilarity]:
     """The query of a state held against its reference, under every one of some models."""
+    if state.terms or state.picture is None:
+        return {model: _held_against(searcher(state.gallery, model), state) for model in models}
     opened = open_gallery(state.gallery)
     indexed = opened.models()
     generations = tuple(opened.generation(model) for model in models if model in indexed)
     version = opened.catalogue.version()
     sources = state.image, state.upload, state.crop, state.reference or ""
     return _pair(state.gallery, models, (version, generations), *sources)
+
+
+def _held_against(opened: Searcher, state: State) -> PairSimilarity:
+    """A query of several terms held against the reference: under a model of the gallery."""
+    vector = query_vector(opened, state.query)
+    rows = opened.rows([state.reference or ""])
+    near = similarities(opened.matrix, rows, vector)[0]
+    return PairSimilarity(float(near), float(opened.percentile(near)))
 
 
 @st.cache_data(show_spinner="Looking at the two pictures …", max_entries=64)

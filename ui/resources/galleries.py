@@ -7,21 +7,35 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from aina_core import images, uploads
-from aina_core.embedding import Embedder, load_embedder
+from aina_core import images, models, uploads
+from aina_core.embedding import Embedder
+from aina_core.embedding.pool import Pool, budget
 from aina_core.errors import ImageError
 from aina_core.gallery import open_gallery
 from aina_core.gallery.scan import scan
-from aina_core.search import Result, Searcher, embed_query
+from aina_core.models import ModelName
+from aina_core.queries import IMAGE, TEXT, Term, members
+from aina_core.queries import query_vector as combined
+from aina_core.search import Result, Searcher, term_embedding
 from ui.state import Box, State
 
 _SHOWN_SIDE = 640  # pixels
 
 
-@st.cache_resource(show_spinner="Loading the model …", max_entries=4)
+@st.cache_resource(show_spinner=False)
+def pool() -> Pool:
+    """The loaded models, within a memory budget; shared by all sessions."""
+    return Pool(budget())
+
+
 def embedder(model: str) -> Embedder:
-    """The loaded model of a full name."""
-    return load_embedder(model)
+    """The loaded model of a full name; of a reduced variant, what it is reduced from."""
+    return pool().embedder(model)
+
+
+def weights(model: str) -> str:
+    """The checksum of the weights that a name has now, for the keys of what is kept of it."""
+    return models.checksum(ModelName.parse(model).spec().weights.locate())
 
 
 def searcher(gallery: str, model: str) -> Searcher:
@@ -43,13 +57,16 @@ def result(state: State) -> Result:
         state.gallery,
         state.model,
         generation,
-        state.image,
-        state.upload,
-        state.crop,
-        tuple(sorted(state.labels)),
-        tuple(sorted((name, tuple(values)) for name, values in state.columns.items())),
+        state.query,
+        *filters(state),
         state.exact,
     )
+
+
+def filters(state: State) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """The labels and the values of columns that a state filters by, as a key."""
+    columns = sorted((name, tuple(values)) for name, values in state.columns.items())
+    return tuple(sorted(state.labels)), tuple(columns)
 
 
 @st.cache_resource(show_spinner="Searching …", max_entries=16)
@@ -57,44 +74,56 @@ def _result(
     gallery: str,
     model: str,
     generation: tuple[int, str],
-    image: str | None,
-    upload: str | None,
-    crop: Box | None,
+    terms: tuple[Term, ...],
     labels: tuple[str, ...],
     columns: tuple[tuple[str, tuple[str, ...]], ...],
     exact: bool,
 ) -> Result:
     opened = searcher_at(gallery, model, generation)
-    vector = query_vector(opened, image, upload, crop)
-    return opened.search(vector, exclude=image, labels=labels, columns=dict(columns), exact=exact)
+    return opened.search(
+        query_vector(opened, terms),
+        exclude=members(terms),
+        labels=labels,
+        columns=dict(columns),
+        exact=exact,
+    )
 
 
-def query_vector(
-    opened: Searcher, image: str | None, upload: str | None, crop: Box | None
-) -> np.ndarray:
-    """The embedding of a query under the model of an opened gallery, float32 (dim,)."""
-    if image is not None and crop is None:
-        return opened.vector(image)
-    checksum = upload or opened.image(image or "")[0].sha256
-    return _vector(opened.model, checksum, crop, opened.gallery.name, image)
+def query_vector(opened: Searcher, terms: tuple[Term, ...]) -> np.ndarray:
+    """The vector of a query in the space of an opened gallery's rows, float32 (dim,)."""
+
+    def vector(term: Term) -> np.ndarray:
+        if term.kind == IMAGE and term.crop is None:
+            return opened.vector(term.value)
+        return opened.reduced(embedding(opened, term)[0])
+
+    return combined(terms, vector)
 
 
-@st.cache_resource(show_spinner="Looking at the picture …", max_entries=512)
-def _vector(
+def embedding(opened: Searcher, term: Term) -> tuple[np.ndarray, float]:
+    """The unit vector of one term as the model gives it, float32 (dim,), and its norm before."""
+    if term.kind == IMAGE and term.crop is None:
+        return term_embedding(opened, term, lambda: embedder(opened.source))
+    content = opened.image(term.value)[0].sha256 if term.kind == IMAGE else term.value
+    words = term.kind == TEXT
+    source = opened.source
+    return _embedding(source, weights(source), words, content, term.crop, opened, term)
+
+
+@st.cache_resource(show_spinner="Loading the model, looking at the query …", max_entries=512)
+def _embedding(
     model: str,
-    checksum: str,
+    weights: str,
+    words: bool,
+    content: str,
     crop: Box | None,
-    _gallery: str,
-    _image: str | None,
-) -> np.ndarray:
-    """The embedding of a picture, or of a crop of it, by the checksum of its bytes."""
-    try:
-        data = uploads.query(checksum) if _image is None else open_gallery(_gallery).read(_image)
-    except ImageError as error:
-        raise ImageError(f"The picture {_image} cannot be used any more: {error}.") from None
-    vector = embed_query(embedder(model), data, crop)
+    _opened: Searcher,
+    _term: Term,
+) -> tuple[np.ndarray, float]:
+    """The embedding of words, or of a picture by the checksum of its bytes."""
+    vector, norm = term_embedding(_opened, _term, lambda: embedder(model))
     vector.setflags(write=False)
-    return vector
+    return vector, norm
 
 
 @st.cache_data(show_spinner=False, max_entries=512)

@@ -7,13 +7,14 @@ import hashlib
 import streamlit as st
 
 from aina_core.gallery import open_gallery
+from aina_core.queries import Term
 from aina_core.similarity.distribution import Distribution, distribution
 from aina_core.similarity.groups import GroupMatrix, group_matrix
 from aina_core.similarity.ladder import Rung, ladder
 from aina_core.similarity.matrix import SimilarityMatrix, similarity_matrix
 from aina_core.similarity.sets import Chosen, of_labels
 from ui.resources.galleries import query_vector, searcher_at
-from ui.state import Box, State
+from ui.state import State
 
 
 def images_of_labels(gallery: str, model: str, labels: tuple[str, ...]) -> Chosen:
@@ -34,7 +35,7 @@ def matrix(
     """The similarities of chosen images, and of a query that is none of them, under some models."""
     opened = open_gallery(state.gallery)
     generations = tuple(opened.generation(model) for model in models)
-    query = (state.image, state.upload, state.crop) if with_query else None
+    query = state.query if with_query else None
     return _matrix(state.gallery, models, generations, _digest(chosen), order, query, chosen)
 
 
@@ -45,13 +46,13 @@ def _matrix(
     generations: tuple[tuple[int, str], ...],
     digest: str,
     order: str,
-    query: tuple[str | None, str | None, Box | None] | None,
+    query: tuple[Term, ...] | None,
     _chosen: Chosen,
 ) -> SimilarityMatrix:
     opened = [searcher_at(gallery, m, g) for m, g in zip(models, generations, strict=True)]
     vectors = None
     if query is not None:
-        vectors = [query_vector(each, *query) for each in opened]
+        vectors = [query_vector(each, query) for each in opened]
     return similarity_matrix(opened, _chosen, order=order, query=vectors)
 
 

@@ -1,0 +1,42 @@
+"""Explain: why are these two alike, and what does the network look at?"""
+
+import streamlit as st
+
+from aina_core.errors import AinaError
+from aina_core.gallery import open_gallery
+from ui import explain, explain_below, explain_settings, explain_subjects, state, widgets
+from ui.explained import CLASS, SIMILARITY, Question
+from ui.text import plain
+
+st.title("Explain")
+st.caption("Why are these two alike? What does the network look at?")
+
+now = state.current()
+if not now.gallery:
+    widgets.no_gallery()
+    st.stop()
+widgets.link_problems()
+
+gallery = open_gallery(now.gallery)
+try:
+    choice, place = explain_settings.choose(gallery)
+    query = explain_subjects.query_subject(now)
+    if query is None:
+        st.info("There is no picture to explain; the Search page has ways to one.")
+        st.stop()
+    if len(now.query) > 1:
+        st.caption("Of a query of several terms, the picture is what is explained.")
+    if choice.kind == SIMILARITY:
+        reference = explain_subjects.choose_reference(gallery, place)
+        question = reference and Question(
+            SIMILARITY, choice.method, reference=reference, opposite=choice.opposite
+        )
+    elif choice.kind == CLASS:
+        question = explain.class_question(choice, query, place)
+    else:
+        question = explain.words_question(choice, place)
+    if question is not None and explain.show(gallery, choice, query, question):
+        explain_below.show(gallery, choice, query, question)
+except AinaError as error:
+    st.error(plain(error))
+state.publish()
