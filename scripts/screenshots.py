@@ -2,8 +2,8 @@
 
     python scripts/screenshots.py http://127.0.0.1:8501
 
-Needs the galleries demo (indexed by efficientnet-lite1 too) and stamps (with its UMAP map),
-playwright and a Chromium.
+Needs the galleries demo (indexed by efficientnet-lite1 too, and with a study of modifications by
+both) and stamps (with its UMAP map), playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ def main(address: str) -> None:
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
 
-        def take(name: str, url: str, wait: str, scheme: str = "light") -> None:
+        def take(name: str, url: str, wait: str, scheme: str = "light", top: str = "") -> None:
             page: Page = browser.new_page(
                 viewport={"width": 1360, "height": 940}, color_scheme=scheme
             )
             page.goto(address + url)
             page.get_by_test_id(wait).first.wait_for(timeout=30_000)
             page.wait_for_timeout(3_000)
+            if top:
+                page.get_by_test_id(top).first.evaluate("one => one.scrollIntoView()")
+                page.mouse.move(800, 500)
+                page.mouse.wheel(0, -260)
+                page.wait_for_timeout(500)
             page.screenshot(path=FOLDER / f"{name}.png")
             page.close()
 
@@ -40,6 +45,11 @@ def main(address: str) -> None:
         take("map", "/map?gallery=stamps&map.view=thumbnails", "map")
         take("heatmap", "/heatmap?gallery=demo&heatmap.original=coffee", "plot")
         take("compare", "/compare?gallery=demo&other=efficientnet-lite1", "rank-row", "dark")
+        pair = "&image=chelsea/original.jpg&reference=chelsea/cropped-center.jpg"
+        take("explain", "/explain?gallery=demo" + pair, "heat-picture")
+        take("duplicates", "/duplicates?gallery=demo&duplicates.threshold=0.850", "card")
+        take("models", "/models?gallery=demo", "stDataFrame")
+        take("robustness", "/robustness?gallery=demo&robustness.shown=median", "card", top="plot")
         take("galleries", "/galleries?gallery=stamps", "stDataFrame")
         browser.close()
 
