@@ -65,7 +65,7 @@ def form(gallery: Gallery) -> None:
     file = ""
     if kind not in AUTOENCODERS:
         keywords["model"] = _base(middle, kind)
-        positives, file = _positives(kind)
+        positives, file = _positives(kind, gallery)
         keywords["positives"] = positives
     keywords |= _settings(kind)
     busy = any(job.active for job in work.jobs())
@@ -95,7 +95,7 @@ def _base(place: Any, kind: str) -> str | None:
     return None if chosen in (None, _SCRATCH) else chosen
 
 
-def _positives(kind: str) -> tuple[str, str]:
+def _positives(kind: str, gallery: Gallery) -> tuple[str, str]:
     """Draw what belongs together; return that, and the path of a file of pairs."""
     offered = [name for name in _POSITIVES if kind != "adapter" or name != "augment"]
     chosen = st.segmented_control(
@@ -109,12 +109,14 @@ def _positives(kind: str) -> tuple[str, str]:
     if chosen != "pairs":
         return str(chosen), ""
     sent = st.file_uploader(
-        "Pairs: a CSV of two image ids a line, below a line of names", type="csv", key="train.pairs"
+        "Pairs: a CSV of two image ids a line; a line of names may come first",
+        type="csv",
+        key="train.pairs",
     )
     if sent is None:
         return "pairs", ""
     try:
-        return "pairs", str(keep_pairs(sent.getvalue()))
+        return "pairs", str(keep_pairs(sent.getvalue(), gallery.catalogue.images()))
     except AinaError as error:
         st.error(plain(error))
         return "pairs", ""
