@@ -493,6 +493,8 @@ def test_requests_that_cannot_be(square):
     picture = random_picture(20, 20)
     with pytest.raises(UnknownNameError, match=r"'lime'.*gradcam"):
         square.explain(picture, class_target(0), method="lime")
+    with pytest.raises(InputError, match="has no opposite"):
+        square.explain(picture, class_target(0, opposite=True), method="eigencam")
     with pytest.raises(ImageError, match="lies outside"):
         square.explain(picture, class_target(0), crop=(50, 0, 5, 5))
     with pytest.raises(InputError, match="no text tower"):

@@ -76,7 +76,7 @@ def test_a_true_map_beats_random_and_its_contrary_does_not(square):
     assert check.deletion < check.deletion_random < check.insertion
     assert check.insertion_random == check.deletion_random
     np.testing.assert_array_equal(check.insertion_random_curve, check.deletion_random_curve[::-1])
-    contrary = square.explain(picture, class_target(RED, opposite=True), method="eigencam")
+    contrary = square.explain(picture, target, method="eigencam")
     contrary.cells[:] = 1 - found.cells
     wrong = square.faithfulness(picture, target, contrary, steps=12)
     assert wrong.deletion > wrong.deletion_random > wrong.insertion
