@@ -17,6 +17,7 @@ import numpy as np
 from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import InputError
+from aina_core.models import place_of
 
 Box = tuple[int, int, int, int]
 
@@ -208,8 +209,12 @@ def find_class(names: Sequence[str], typed: str) -> int:
 
 
 def matching_classes(names: Sequence[str], typed: str) -> list[int]:
-    """Return the places of the classes that what is typed can mean; of one where it is a name."""
+    """Return the places of the classes that what is typed can mean; of one where it is a name.
+
+    Raises:
+        InputError: see `models.place_of`.
+    """
+    if (named := place_of(names, typed)) is not None:
+        return [named]
     wanted = " ".join(typed.split()).casefold()
-    folded = [name.casefold() for name in names]
-    exact = [place for place, name in enumerate(folded) if name == wanted]
-    return exact or [place for place, name in enumerate(folded) if wanted and wanted in name]
+    return [place for place, name in enumerate(names) if wanted and wanted in name.casefold()]

@@ -149,11 +149,12 @@ class Explainer:
             cells, score = occlusion.cells(
                 picture, scores, self._network.seen(part), asked.opposite
             )
-            note = flatness.of_occlusion(cells)
+            note = flatness.of_occlusion(cells, asked.cosine(score))
         else:
             found = self._network.cam(picture, asked.objective, method)
             cells, score = found.values, float(asked.score(found.embeddings)[0])
-            note = flatness.of_gradients(found, asked.spread(found.embeddings), score)
+            spread = asked.spread(found.embeddings)
+            note = flatness.of_gradients(found, spread, asked.cosine(score))
         return self._explanation(part, cells, note, score, method, asked.name, crop)
 
     def _explanation(

@@ -26,6 +26,7 @@ class Question:
         spread: what counts as a large change of the objective.
         opposite: as in the target.
         name: the target in words.
+        of_similarity: whether the score is the cosine to a picture.
     """
 
     objective: Callable[[torch.Tensor], torch.Tensor]
@@ -33,6 +34,11 @@ class Question:
     spread: Callable[[torch.Tensor], float]
     opposite: bool
     name: str
+    of_similarity: bool
+
+    def cosine(self, score: float) -> float | None:
+        """A score as the cosine of two pictures; None where it is something else."""
+        return score if self.of_similarity else None
 
 
 def question(network: OpenNetwork, target: Target) -> Question:
@@ -52,6 +58,7 @@ def question(network: OpenNetwork, target: Target) -> Question:
             lambda e: float(classify(e).std()),
             target.opposite,
             str(Target(CLASS, wanted=names[index], opposite=target.opposite)),
+            False,
         )
     other = network.unit(_reference(network, target))  # (1, dim)
 
@@ -64,6 +71,7 @@ def question(network: OpenNetwork, target: Target) -> Question:
         lambda e: 1.0,
         target.opposite,
         str(target),
+        target.kind == SIMILARITY,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
+from aina_core.models import place_of
 
 CLASS, SIMILARITY, TEXT = "class", "similarity", "text"
 KINDS = (CLASS, SIMILARITY, TEXT)
@@ -100,19 +101,19 @@ def class_index(names: tuple[str, ...], wanted: str | int) -> int:
     """Return the index of a class by its name, in any case, or by the index itself.
 
     Raises:
-        InputError: there is none; the message names those that are written alike.
+        InputError: there is none, or several differ by case alone and none is written so; the
+            message names those that are written alike.
     """
     if isinstance(wanted, int) and not isinstance(wanted, bool):
         if 0 <= wanted < len(names):
             return wanted
         raise InputError(f"There is no class {wanted}; give 0 to {len(names) - 1}, or a name.")
-    if wanted in names:
-        return names.index(wanted)
-    by_name = {name.casefold(): index for index, name in enumerate(names)}
+    if (place := place_of(names, str(wanted))) is not None:
+        return place
     key = str(wanted).strip().casefold()
-    if key in by_name:
-        return by_name[key]
-    close = [name for name in by_name if key and key in name][:5]
-    close += [n for n in difflib.get_close_matches(key, by_name, 5) if n not in close]
-    hint = ", ".join(names[by_name[name]] for name in close[:5]) or "names such as " + names[0]
+    folded = [name.casefold() for name in names]
+    close = [place for place, name in enumerate(folded) if key and key in name]
+    for near in difflib.get_close_matches(key, folded, 5):
+        close += [at for at, name in enumerate(folded) if name == near and at not in close]
+    hint = ", ".join(names[at] for at in close[:5]) or f"names such as {names[0]}"
     raise InputError(f"There is no class {str(wanted)!r} among {len(names)}; there are: {hint}.")

@@ -15,7 +15,7 @@ from aina_core.models import timm_models, local, trained  # noqa: F401
 # isort: on
 
 from aina_core.models.added import add, added_names, forget, names
-from aina_core.models.classes import class_names
+from aina_core.models.classes import class_names, place_of
 from aina_core.models.fetching import fetch
 from aina_core.models.spec import (
     ModelSpec,
@@ -54,6 +54,7 @@ __all__ = [
     "load_network",
     "load_tensors",
     "names",
+    "place_of",
     "register",
     "register_scheme",
     "registered",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from aina_core.errors import InputError
@@ -23,6 +24,28 @@ def class_names(spec: ModelSpec) -> tuple[str, ...]:
     if spec.classes == IMAGENET:
         return _imagenet()
     return listed(Path(spec.classes)) if spec.classes else ()
+
+
+def place_of(names: Sequence[str], typed: str) -> int | None:
+    """Return the place of the class that is named as it was typed; None where none is.
+
+    Written exactly so wins; else upper and lower case and spaces around do not count.
+
+    Raises:
+        InputError: several are, but for upper and lower case; the message names them all.
+    """
+    wanted = " ".join(typed.split())
+    for exact in (typed, wanted):
+        if exact in names:
+            return names.index(exact)
+    found = [place for place, name in enumerate(names) if name.casefold() == wanted.casefold()]
+    if len(found) > 1:
+        listed = ", ".join(names[place] for place in found)
+        raise InputError(
+            f"{len(found)} classes are named {typed!r} but for upper and lower case: {listed}; "
+            "give the name exactly as it is written."
+        )
+    return found[0] if found else None
 
 
 @functools.cache
