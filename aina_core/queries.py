@@ -136,6 +136,20 @@ def members(terms: Sequence[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(term.value for term in terms if term.kind == IMAGE))
 
 
+def one_picture(terms: Sequence[Term]) -> Term:
+    """Return the term of a query that is one picture, or a crop of one, and nothing else.
+
+    Raises:
+        InputError: the query is something else; what judges pairs of pictures cannot take it.
+    """
+    if len(terms) != 1 or terms[0].kind == TEXT or not terms[0].weight > 0:
+        raise InputError(
+            "Pairs are judged of two pictures, so the query has to be one picture, or a crop of "
+            f"one; it is: {describe_all(terms) or 'empty'}."
+        )
+    return terms[0]
+
+
 def describe(term: Term) -> str:
     """Return a term as people read it: `2 × “golden retriever”`, `− rosa/1.jpg (a crop)`."""
     words = term.value if len(term.value) <= _SHOWN else term.value[: _SHOWN - 1] + "…"

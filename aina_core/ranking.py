@@ -27,6 +27,8 @@ class Neighbour:
         percentile: share of random pairs of this gallery below that similarity, in [0, 1].
         annotation: label, caption and columns.
         sha256: checksum of its file.
+        probability: that it and the query are of one kind, in [0, 1], where a head for pairs was
+            asked (see `reranking`); else None.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Neighbour:
     percentile: float
     annotation: Annotation
     sha256: str
+    probability: float | None = None
 
     @property
     def label(self) -> str:

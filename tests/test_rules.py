@@ -20,7 +20,7 @@ ORDER = [
     {"graph", "uploads", "figures", "metrics", "explain", "queries", "ranking"},
     {"term_vectors"},
     {"search", "indexing", "verify"},
-    {"projection", "similarity", "recognition"},
+    {"projection", "similarity", "recognition", "reranking"},
     {"studies", "duplicates"},
     {"training"},
     {"jobs"},

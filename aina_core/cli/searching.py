@@ -18,7 +18,7 @@ from aina_core.cli.console import (
     write_csv,
 )
 from aina_core.errors import ImageError, InputError
-from aina_core.models import class_names
+from aina_core.models import ModelName, class_names
 from aina_core.models.settings import chosen_name
 from aina_core.queries import (
     FILE,
@@ -27,13 +27,14 @@ from aina_core.queries import (
     Term,
     find_class,
     members,
+    one_picture,
     parse,
     query_vector,
 )
 
 if TYPE_CHECKING:
     from aina_core.embedding import Embedder
-    from aina_core.search import Searcher
+    from aina_core.search import Neighbour, Searcher
 
 
 def add_search(commands: Any) -> None:
@@ -51,6 +52,12 @@ def add_search(commands: Any) -> None:
     parser.add_argument("-k", type=int, default=10, help="how many; default: 10")
     parser.add_argument("--exact", action="store_true", help="exact search instead of the index")
     parser.add_argument("--csv", type=Path, help="where the neighbours of --images go")
+    parser.add_argument(
+        "--rerank",
+        action="store_true",
+        help="rank the nearest, 100 at least, by the probability that a hit and the query are of "
+        "one kind: for models trained as siamese-dense, and a query of one picture",
+    )
     for option, kind, metavar, text in (
         ("--image", FILE, "FILE[:WEIGHT]", "an image file"),
         ("--image-id", IMAGE, "ID[:WEIGHT]", "an image of the gallery, left out of its hits"),
@@ -80,6 +87,7 @@ def _typed(kind: str, text: str) -> tuple[str, str]:
 
 def _search(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.embedding import load_embedder
+    from aina_core.embedding.heads import demand_pairs
     from aina_core.gallery import open_gallery
     from aina_core.search import Searcher
 
@@ -94,8 +102,12 @@ def _search(options: argparse.Namespace, reporter: Reporter) -> str:
         )
     if options.class_ is not None and options.crop:
         raise InputError("--crop is of a picture; it does not go with --class.")
+    if options.class_ is not None and options.rerank:
+        raise InputError("--rerank holds pictures against a picture; it does not go with --class.")
     gallery = open_gallery(options.gallery)
     model = str(chosen_name(options.model, options.mode))
+    if options.rerank:  # said before anything is loaded
+        demand_pairs(ModelName.parse(model).spec())
     searcher = Searcher(gallery, model)
 
     def embedder() -> Any:
@@ -112,25 +124,43 @@ def _search(options: argparse.Namespace, reporter: Reporter) -> str:
 def _search_terms(
     options: argparse.Namespace, searcher: Searcher, embedder: Callable[[], Embedder]
 ) -> str:
-    from aina_core.search import term_vector
+    from aina_core.reranking import rerank
+    from aina_core.search import term_embedding, term_vector
 
     terms = _terms(options, searcher)
+    picture = one_picture(terms) if options.rerank else None
     loaded = functools.cache(embedder)
     vector = query_vector(terms, lambda term: term_vector(searcher, term, loaded)[0])
     result = searcher.search(vector, exclude=members(terms), exact=options.exact)
-    neighbours = result.nearest(options.k)
     document = {
         "gallery": searcher.gallery.name,
         "model": searcher.model,
         "query": _query_document(terms),
         "index": {"kind": result.index.kind, "recall_at_10": result.index.recall_at_10},
-        "neighbours": [
-            {"id": hit.id, "similarity": hit.similarity, "label": hit.label} for hit in neighbours
-        ],
     }
-    lines = [f"{hit.similarity:.4f}  {hit.percentile:6.1%}  {hit.id}" for hit in neighbours]
-    show(options, document, "\n".join(lines) or "There is no image to find.")
+    text = ""
+    if picture is None:
+        neighbours = result.nearest(options.k)
+    else:
+        whole = term_embedding(searcher, picture, loaded)[0]
+        judged = rerank(searcher, result, whole, loaded(), k=options.k)
+        neighbours = judged.hits
+        document["rerank"] = {"candidates": judged.candidates}
+        text = f"Of the {judged.candidates} nearest, the most likely of one kind with the query:\n"
+    document["neighbours"] = [_neighbour_document(hit) for hit in neighbours]
+    lines = [_neighbour_line(hit) for hit in neighbours]
+    show(options, document, text + "\n".join(lines) if lines else "There is no image to find.")
     return f"{len(neighbours)} neighbours"
+
+
+def _neighbour_document(hit: Neighbour) -> dict[str, Any]:
+    likely = {} if hit.probability is None else {"probability": hit.probability}
+    return {"id": hit.id, "similarity": hit.similarity, **likely, "label": hit.label}
+
+
+def _neighbour_line(hit: Neighbour) -> str:
+    likely = "" if hit.probability is None else f"{hit.probability:.4f}  "
+    return f"{likely}{hit.similarity:.4f}  {hit.percentile:6.1%}  {hit.id}"
 
 
 def _terms(options: argparse.Namespace, searcher: Searcher) -> list[Term]:
@@ -186,6 +216,7 @@ def _search_many(
 ) -> str:
     from aina_core import images
     from aina_core.gallery.scan import scan
+    from aina_core.reranking import rerank
 
     check_csv(options.csv)
     files, _ = scan(options.images)
@@ -206,13 +237,19 @@ def _search_many(
             if vector is None:
                 failed.append({"id": file.id, "reason": reason})
                 continue
-            query = searcher.reduced(vector)
-            found = searcher.search(query, exact=options.exact).nearest(options.k)
-            for rank, hit in enumerate(found, start=1):
-                numbers = f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"
+            found = searcher.search(searcher.reduced(vector), exact=options.exact)
+            if options.rerank:
+                hits = rerank(searcher, found, vector, embedder, k=options.k).hits
+            else:
+                hits = found.nearest(options.k)
+            for rank, hit in enumerate(hits, start=1):
+                numbers = [f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"]
+                if hit.probability is not None:
+                    numbers.append(f"{hit.probability:.6f}")
                 yield file.id, rank, hit.id, *numbers, hit.label
 
-    header = ["query", "rank", "id", "similarity", "percentile", "label"]
+    likely = ["probability"] if options.rerank else []
+    header = ["query", "rank", "id", "similarity", "percentile", *likely, "label"]
     write_csv(options.csv, header, rows())
     reporter.end(0, "")
     document = {

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aina_core import models
 from aina_core.embedding.batches import in_batches
-from aina_core.embedding.heads import Heads
+from aina_core.embedding.heads import Heads, demand_pairs
 from aina_core.embedding.preprocess import View, describe, preprocess, view
 from aina_core.embedding.runtimes import DEVICES, RUNTIMES, Runtime, choose, cores, open_runtime
 from aina_core.errors import InputError
@@ -183,6 +183,20 @@ class Embedder:
         count = len(models.class_names(self.spec))
         empty = np.empty((0, count) if chosen is None else 0, np.float32)
         return np.concatenate([empty, *self._heads.probabilities(rows, norms, chosen)])
+
+    def pair_probabilities(self, vector: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return how likely a picture and each of others are of one kind (see `Heads.pairs`).
+
+        Raises:
+            InputError: the model judges no pairs, or these are not its embeddings.
+        """
+        demand_pairs(self.spec)
+        if vector.shape != (self.dim,) or rows.shape[1:] != (self.dim,):
+            raise InputError(
+                f"A vector of shape {vector.shape} and rows of shape {rows.shape} were given; "
+                f"{self.spec.name} judges pairs from ({self.dim},) and (n, {self.dim})."
+            )
+        return self._heads.pairs(vector, rows)
 
     def run(
         self,

@@ -1,4 +1,5 @@
-"""The parts of a network that see no picture: the head of its classes, and its text tower."""
+"""The parts of a network that see no picture: the head of its classes, its text tower, and the head
+that was trained to judge pairs."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aina_core.errors import InputError
 from aina_core.models import ModelSpec, load_network
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _ROWS, _TEXTS = 4096, 64
 
 
 class Heads:
-    """A model's classes and texts by torch on the CPU, loaded when they are first asked for.
+    """A model's classes, texts and pairs by torch on the CPU, loaded when first asked for.
 
     Of the network only the weights that these parts use stay in memory. Safe to share between
     threads.
@@ -38,6 +40,9 @@ class Heads:
                     probes.append(lambda: network.classify(_zeros(self._spec.dim)))
                 if self._spec.text:
                     probes.append(lambda: network.encode_text(["a"]))
+                if self._spec.pairs:
+                    zeros = _zeros(self._spec.dim)
+                    probes.append(lambda: network.pair_logits(zeros, zeros))
                 _keep_only(network, probes)
                 self._network = network
             return self._network
@@ -85,6 +90,41 @@ class Heads:
                 rows = network.encode_text(list(texts[start : start + _TEXTS])).float()
                 found.append(torch.nn.functional.normalize(rows, dim=1).numpy())
         return np.concatenate(found)
+
+    def pairs(self, vector: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return how likely a picture and each of others are of one kind, float32 (n,) in [0, 1].
+
+        A pair has no order: where the head tells its first picture from its second ("concat"), the
+        logits of both orders are averaged, as they are when it is trained and judged.
+
+        Args:
+            vector: float32 (dim,), of unit length.
+            rows: float32 (n, dim), unit rows; may be a memory map.
+        """
+        import torch
+
+        network, found = self._loaded(), [np.empty(0, np.float32)]
+        query = torch.from_numpy(np.array(vector, np.float32))[None]
+        for start in range(0, len(rows), _ROWS):
+            others = torch.from_numpy(np.array(rows[start : start + _ROWS], np.float32))
+            one = query.expand(len(others), -1)  # (b, dim)
+            with torch.inference_mode():
+                logits = (network.pair_logits(one, others) + network.pair_logits(others, one)) / 2
+                found.append(logits.float().sigmoid().numpy())
+        return np.concatenate(found)
+
+
+def demand_pairs(spec: ModelSpec) -> None:
+    """See to it that a model judges pairs.
+
+    Raises:
+        InputError: it has no head for pairs.
+    """
+    if not spec.pairs:
+        raise InputError(
+            f"{spec.name} has no head that judges pairs; models of the kind siamese-dense have "
+            "one: train one by python -m aina_core train siamese-dense, and index by it."
+        )
 
 
 def _zeros(dim: int) -> torch.Tensor:
