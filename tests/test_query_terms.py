@@ -213,7 +213,7 @@ def test_a_class_ranks_the_gallery(gallery):
     order = np.argsort(-shares, kind="stable")
     assert app.hits == [opened.ids[row] for row in order[:6]]
     card = app.component("hits")["cards"][0]
-    assert card["measure"] == "probability" and card["similarity"] == f"{shares.max():.1%}"
+    assert card["probability"] == f"{shares.max():.1%}" and "similarity" not in card
     assert "percentile" not in card
     assert any("most probably espresso" in each.value for each in app.test.markdown)
     rows = list(csv.DictReader(io.StringIO(_table(opened.of_class(shares)))))

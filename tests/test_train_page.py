@@ -1,12 +1,10 @@
-"""The Train page: without a gallery, without and with trained models; pairs on the Search page."""
+"""The Train page: without a gallery, without and with trained models."""
 
 import pytest
 import streamlit as st
-from test_pages import SEARCH, App
+from test_pages import App
 from trainings import small
 
-from aina_core.embedding import load_embedder
-from aina_core.gallery import open_gallery, update
 from aina_core.training import models, train, unfinished
 from aina_core.training.checkpoints import Checkpoint
 from aina_core.training.data import alone
@@ -95,22 +93,3 @@ def test_a_training_that_was_stopped_is_shown(searcher):
     assert [one.name for one in unfinished()] == ["halves"]
     app = visit()
     assert any("was not trained to the end" in x.value for x in app.test.markdown)
-
-
-def test_hits_in_the_order_of_a_head_for_pairs(searcher):
-    train(small("siamese-dense", "dense", model="tiny", epochs=3))
-    update(open_gallery("photos"), load_embedder("dense", device="cpu", runtime="torch"))
-    st.cache_resource.clear()
-    link = {"gallery": "photos", "image": searcher.ids[0], "k": "9"}
-    plain = App(SEARCH, model="dense", **link)
-    switched = plain.test.toggle(key="aina.search.pairs")
-    before = plain.hits
-    switched.set_value(True)
-    plain.run()
-    assert set(plain.hits) == set(before)
-    notes = [card["note"] for card in plain.component("hits")["cards"]]
-    assert all(note.startswith("of one kind: ") for note in notes)
-    shares = [int(note.split()[-1].rstrip("%")) for note in notes]
-    assert shares == sorted(shares, reverse=True)
-    other = App(SEARCH, model="tiny", **link)
-    assert not [toggle for toggle in other.test.toggle if toggle.key == "aina.search.pairs"]

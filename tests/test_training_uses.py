@@ -1,4 +1,4 @@
-"""What trained heads and decoders do: pairs in order, reconstructions, samples, ways between."""
+"""What trained networks do: pairs told apart, reconstructions, samples, ways between, maps."""
 
 import numpy as np
 import pytest
@@ -9,38 +9,9 @@ from aina_core import images
 from aina_core.embedding import load_embedder
 from aina_core.errors import InputError
 from aina_core.explain import load_explainer, similarity_target
-from aina_core.gallery import open_gallery, update
 from aina_core.models.encoders import Architecture, encoder
-from aina_core.search import Searcher
 from aina_core.training import train
-from aina_core.training.judging import PairJudge
 from aina_core.training.reconstructing import Autoencoder
-
-
-@pytest.mark.parametrize("combine", ["symmetric", "concat"])
-def test_a_head_for_pairs_orders_hits(searcher, combine):
-    settings = small("siamese-dense", "dense", model="tiny", combine=combine)
-    record = train(settings)
-    assert 0 <= record["result"]["pairs"]["accuracy"] <= 1
-    assert record["result"]["after"] == pytest.approx(record["result"]["before"], abs=1e-6)
-    gallery = open_gallery("photos")
-    update(gallery, load_embedder("dense", device="cpu", runtime="torch"))
-    opened, judge = Searcher(gallery, "dense"), PairJudge("dense")
-    vector = opened.vector(opened.ids[5])
-    hits = opened.search(vector, exclude=opened.ids[5]).nearest(9)
-    ordered = judge.order(opened, vector, hits)
-    assert {hit.id for hit, _ in ordered} == {hit.id for hit in hits}
-    likely = [probability for _, probability in ordered]
-    assert likely == sorted(likely, reverse=True) and all(0 < p < 1 for p in likely)
-    other = opened.vector(ordered[0][0].id)
-    there = judge.probabilities(vector, other[None])[0]
-    assert judge.probabilities(other, vector[None])[0] == pytest.approx(there, abs=1e-6)
-    assert judge.order(opened, vector, []) == []
-
-
-def test_only_a_head_for_pairs_judges_them(searcher):
-    with pytest.raises(InputError, match="not trained to judge pairs"):
-        PairJudge("tiny")
 
 
 def test_a_dense_head_learns_to_tell_pairs_apart(searcher):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
 from aina_core import figures
+from aina_core.reranking import Reranked
 from aina_core.search import Neighbour, Result, Searcher
 from ui import actions, pair_order, serve, state, tables
 from ui.components import Card, cards, plot
@@ -83,16 +83,8 @@ def show(opened: Searcher, found: Result) -> None:
         st.info("No image passes the filters; remove one.")
         return
     threshold = _amount(found)
-    total = found.count_above(threshold) if threshold is not None else 0
-    pages = max((total + _PAGE - 1) // _PAGE, 1)
-    page = _page(pages) if threshold is not None and pages > 1 else 0
-    if threshold is None:
-        hits = found.nearest(state.current().k)
-        summary = f"The {len(hits):,} nearest of {found.count:,} images"
-    else:
-        hits = found.above(threshold, page * _PAGE, (page + 1) * _PAGE)
-        summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
-    judged = pair_order.choose(opened, found, hits)
+    judged = pair_order.choose()
+    hits, summary = _hits(found, threshold, judged)
     similarities = np.array([hit.similarity for hit in hits], np.float32)
     figure = figures.similarity_histogram(
         found.similarities, similarities, baseline=opened.baseline, threshold=threshold
@@ -112,29 +104,41 @@ def show(opened: Searcher, found: Result) -> None:
     )
     right.download_button(
         "CSV",
-        lambda: _table(hits if threshold is None else found.above(threshold)),
+        lambda: _table(_all_hits(found, threshold, judged)),
         file_name="neighbours.csv",
         mime="text/csv",
         icon=":material/download:",
         width="stretch",
     )
-    event = cards(
-        _cards(opened, hits, judged),
-        actions=actions.OF_A_HIT,
-        key="hits",
-    )
+    event = cards([hit_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
     state.publish()
     actions.follow(event, stay=True)
 
 
-def _cards(
-    opened: Searcher, hits: list[Neighbour], judged: list[tuple[Neighbour, float]] | None
-) -> list[Card]:
-    """The cards of hits; with what a head for pairs says of each, in its order, where one was
-    asked."""
-    if judged is None:
-        return [hit_card(opened, hit) for hit in hits]
-    return [replace(hit_card(opened, h), note=f"of one kind: {likely:.0%}") for h, likely in judged]
+def _hits(
+    found: Result, threshold: float | None, judged: Reranked | None
+) -> tuple[list[Neighbour], str]:
+    """The hits to show, of a threshold's a page, and what they are in words."""
+    if threshold is None:
+        hits = _all_hits(found, None, judged)
+        if judged is not None:
+            return hits, pair_order.summary(judged, None, 0, found.count)
+        return hits, f"The {len(hits):,} nearest of {found.count:,} images"
+    total = found.count_above(threshold)
+    pages = max(((total if judged is None else len(judged.hits)) + _PAGE - 1) // _PAGE, 1)
+    start = _PAGE * (_page(pages) if pages > 1 else 0)
+    if judged is not None:
+        summary = pair_order.summary(judged, threshold, total, found.count)
+        return judged.hits[start : start + _PAGE], summary
+    summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
+    return found.above(threshold, start, start + _PAGE), summary
+
+
+def _all_hits(found: Result, threshold: float | None, judged: Reranked | None) -> list[Neighbour]:
+    """The hits of all pages."""
+    if judged is not None:
+        return judged.hits
+    return found.nearest(state.current().k) if threshold is None else found.above(threshold)
 
 
 def _amount(found: Result) -> float | None:
@@ -181,15 +185,21 @@ def hit_card(opened: Searcher, hit: Neighbour) -> Card:
         label=hit.label,
         caption=hit.annotation.caption,
         similarity=hit.similarity,
+        probability=hit.probability,
         percentile=hit.percentile,
         href=serve.image_url(opened.gallery.name, hit.sha256),
     )
 
 
 def _table(hits: list[Neighbour]) -> str:
-    header = ["rank", "id", "similarity", "percentile", "label", "caption"]
+    likely = ["probability"] if any(hit.probability is not None for hit in hits) else []
+    header = ["rank", "id", "similarity", "percentile", *likely, "label", "caption"]
     rows = (
-        [rank, h.id, f"{h.similarity:.6f}", f"{h.percentile:.4f}", h.label, h.annotation.caption]
-        for rank, h in enumerate(hits, start=1)
+        [
+            *(rank, hit.id, f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"),
+            *([] if hit.probability is None else [f"{hit.probability:.6f}"]),
+            *(hit.label, hit.annotation.caption),
+        ]
+        for rank, hit in enumerate(hits, start=1)
     )
     return tables.to_csv(header, rows)

@@ -40,18 +40,21 @@ function picture(card) {
   return image;
 }
 
-function score(card) {
+function score(measure, text, share) {
   const fill = make("span", { className: "fill" });
-  fill.style.width = `${card.bar * 100}%`;
+  fill.style.width = `${share * 100}%`;
   const bar = make("span", { className: "bar" }, fill);
   bar.setAttribute("aria-hidden", "true");
-  const number = make("span", { className: "number", textContent: card.similarity });
-  return make("div", { className: "score" }, number, bar);
+  const number = make("span", { className: "number", textContent: text });
+  return make("div", { className: `score ${measure}`, title: measure }, number, bar);
 }
 
 function build(card, actions) {
   const [first] = actions;
-  const name = [card.label || card.id, card.similarity && `${card.measure ?? "similarity"} ${card.similarity}`];
+  const name = [card.label || card.id];
+  for (const measure of ["probability", "similarity"]) {
+    if (card[measure]) name.push(`${measure} ${card[measure]}`);
+  }
   const thumb = make(first ? "button" : "div", { className: "thumb", title: card.id });
   if (first) {
     thumb.dataset.action = first.name;
@@ -79,7 +82,8 @@ function build(card, actions) {
   if (card.mark) frame.append(make("span", { className: "mark", textContent: card.mark }));
   if (tools.childElementCount) frame.append(tools);
   const element = make("div", { className: "card" }, frame);
-  if (card.similarity) element.append(score(card));
+  if (card.probability) element.append(score("probability", card.probability, card.likely));
+  if (card.similarity) element.append(score("similarity", card.similarity, card.bar));
   for (const part of ["percentile", "label", "caption", "note"]) {
     if (!card[part]) continue;
     const title = part === "percentile" ? "" : card[part];

@@ -13,8 +13,8 @@ class Card:
     """One image as the grid shows it; every text is shown as text, whatever it contains.
 
     `id` is the image id (tooltip, and what an event names); `thumbnail` a URL; `similarity` in
-    [-1, 1]; `probability` in [0, 1], shown in its place; `percentile` in [0, 1], the share of
-    random pairs below the similarity; `href` the full-size URL, opened in a new tab; `mark` a
+    [-1, 1]; `probability` in [0, 1], shown above it; `percentile` in [0, 1], the share of random
+    pairs below the similarity; `href` the full-size URL, opened in a new tab; `mark` a
     badge, where "query" also takes the query's colour; `note` stands last, on as many lines as it
     needs.
     """
@@ -106,9 +106,8 @@ def _drawn(card: Card) -> dict[str, Any]:
         drawn["similarity"] = similarity_text(card.similarity)
         drawn["bar"] = round(min(max(float(card.similarity), 0.0), 1.0), 4)
     if card.probability is not None and math.isfinite(card.probability):
-        drawn["similarity"] = f"{card.probability:.1%}"
-        drawn["bar"] = round(min(max(float(card.probability), 0.0), 1.0), 4)
-        drawn["measure"] = "probability"
+        drawn["probability"] = f"{card.probability:.1%}"
+        drawn["likely"] = round(min(max(float(card.probability), 0.0), 1.0), 4)
     if card.percentile is not None and math.isfinite(card.percentile):
         drawn["percentile"] = percentile_text(card.percentile)
     return drawn

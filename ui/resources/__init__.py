@@ -28,9 +28,10 @@ from ui.resources.galleries import (
 )
 from ui.resources.maps import OpenMap, compute_map, map_categories, open_map
 from ui.resources.recognising import classes_of, labels_of, of_class
+from ui.resources.reranking import reranked
 from ui.resources.similarities import examples, groups, images_of_labels, matrix, spread
 from ui.resources.studies import study, study_report
-from ui.resources.training import autoencoder, pair_judge
+from ui.resources.training import autoencoder
 
 __all__ = [
     "OpenMap",
@@ -53,11 +54,11 @@ __all__ = [
     "of_class",
     "open_map",
     "pair",
-    "pair_judge",
     "pairs",
     "pictures_in",
     "pool",
     "query_vector",
+    "reranked",
     "result",
     "searcher",
     "second_signal",

@@ -5,18 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from aina_core import models
-from aina_core.training.judging import PairJudge
 from aina_core.training.reconstructing import Autoencoder
-
-
-def pair_judge(model: str) -> PairJudge:
-    """The head for pairs of a trained model, as its weights are now."""
-    return _pair_judge(model, models.checksum(models.get(model).weights.locate()))
-
-
-@st.cache_resource(show_spinner="Loading the head for pairs …", max_entries=2)
-def _pair_judge(model: str, weights: str) -> PairJudge:
-    return PairJudge(model)
 
 
 def autoencoder(model: str) -> Autoencoder:
