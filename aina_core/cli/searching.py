@@ -132,7 +132,7 @@ def _search_terms(
     loaded = functools.cache(embedder)
     vector = query_vector(terms, lambda term: term_vector(searcher, term, loaded)[0])
     result = searcher.search(vector, exclude=members(terms), exact=options.exact)
-    document = {
+    document: dict[str, Any] = {
         "gallery": searcher.gallery.name,
         "model": searcher.model,
         "query": _query_document(terms),
