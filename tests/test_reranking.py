@@ -14,7 +14,7 @@ from trainings import small
 from aina_core import models, reranking, uploads
 from aina_core.embedding import load_embedder
 from aina_core.errors import InputError
-from aina_core.gallery import open_gallery
+from aina_core.gallery import create, open_gallery
 from aina_core.indexing import index
 from aina_core.models import load_network
 from aina_core.queries import IMAGE, TEXT, UPLOAD, Term, embed_query, one_picture
@@ -27,18 +27,18 @@ REDUCED = "dense@pca5"
 
 
 @pytest.fixture(scope="module")
-def _trained_home(_photos_home, _tiny, tmp_path_factory):
+def _trained_home(photo_set, _tiny, tmp_path_factory):
     """The gallery `photos`, indexed by two small networks that were trained to judge pairs."""
     folder = tmp_path_factory.mktemp("dense") / "home"
-    shutil.copytree(_photos_home, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AINA_HOME", str(folder))
         patch.setenv("AINA_CACHE", str(_tiny.cache))
+        made = create("photos", photo_set)
         for name, combine in COMBINATIONS.items():
             options = {"model": "tiny", "epochs": 3, "rate": 3e-3}
             train(small("siamese-dense", name, combine=combine, **options))
-        for name in (*COMBINATIONS, REDUCED):
-            index("photos", open_gallery("photos").root, name, device="cpu")
+        for name in ("tiny", *COMBINATIONS, REDUCED):
+            index("photos", made.root, name, device="cpu")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""What any page shows when it lacks something: a gallery, vectors, a link that works."""
+"""How a page begins, and what any shows when it lacks something: a gallery, vectors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,37 @@ from collections.abc import Sequence
 import streamlit as st
 
 from aina_core import models, work
-from aina_core.gallery import Gallery
+from aina_core.gallery import Gallery, open_gallery
 from aina_core.models import EXACT, FAST, NATIVE_SIDE, ModelName
 from ui import state
 from ui.text import plain
+
+
+def open_page(title: str, question: str) -> state.State:
+    """Draw a page's title and the question that it answers, and what was wrong with a link.
+
+    Without any gallery it says what to do and ends the run.
+
+    Returns:
+        The state.
+    """
+    st.title(title)
+    st.caption(question)
+    now = state.current()
+    if not now.gallery:
+        no_gallery()
+        st.stop()
+    link_problems()
+    return now
+
+
+def indexed_gallery(now: state.State) -> Gallery:
+    """Return the gallery of a state; not indexed by its model, offer that and end the run."""
+    gallery = open_gallery(now.gallery)
+    if now.model not in gallery.models():
+        offer_indexing(gallery, now.model)
+        st.stop()
+    return gallery
 
 
 def no_gallery() -> None:

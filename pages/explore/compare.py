@@ -1,23 +1,9 @@
 """Compare: do models see the same?"""
 
-import streamlit as st
+from ui import agreement, compare, widgets
 
-from aina_core.gallery import open_gallery
-from ui import agreement, compare, state, widgets
-
-st.title("Compare")
-st.caption("Do models see the same?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
-gallery = open_gallery(now.gallery)
-if now.model not in gallery.models():
-    widgets.offer_indexing(gallery, now.model)
-    st.stop()
+now = widgets.open_page("Compare", "Do models see the same?")
+gallery = widgets.indexed_gallery(now)
 
 models = compare.choose(gallery)
 compare.pair(gallery, models)

@@ -8,15 +8,7 @@ from ui import explain, explain_below, explain_settings, explain_subjects, state
 from ui.explained import CLASS, SIMILARITY, Question
 from ui.text import plain
 
-st.title("Explain")
-st.caption("Why are these two alike? What does the network look at?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
+now = widgets.open_page("Explain", "Why are these two alike? What does the network look at?")
 gallery = open_gallery(now.gallery)
 try:
     choice, place = explain_settings.choose(gallery)

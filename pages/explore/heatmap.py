@@ -4,26 +4,14 @@ import numpy as np
 import streamlit as st
 
 from aina_core.errors import AinaError
-from aina_core.gallery import open_gallery
 from aina_core.similarity.matrix import MAX_IMAGES
 from ui import heatmap, heatmap_groups, resources, spread, state, widgets
 from ui.heatmap_sets import choose
 from ui.text import plain
 
-st.title("Heat map")
-st.caption("Which of these are alike, and is that a lot?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
-gallery = open_gallery(now.gallery)
+now = widgets.open_page("Heat map", "Which of these are alike, and is that a lot?")
+gallery = widgets.indexed_gallery(now)
 indexed = gallery.models()
-if now.model not in indexed:
-    widgets.offer_indexing(gallery, now.model)
-    st.stop()
 for model in now.others:
     if model not in indexed:
         widgets.offer_indexing(gallery, model)

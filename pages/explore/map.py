@@ -3,25 +3,15 @@
 import streamlit as st
 
 from aina_core.errors import AinaError
-from aina_core.gallery import open_gallery
 from ui import map_view, resources, state, widgets
 from ui.map_selection import show_selection
 from ui.map_settings import choose_map, choose_view
 from ui.text import plain
 
-st.title("Map")
-st.caption("How does the model arrange the whole gallery, and where is my picture in it?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
-gallery = open_gallery(now.gallery)
-if now.model not in gallery.models():
-    widgets.offer_indexing(gallery, now.model)
-    st.stop()
+now = widgets.open_page(
+    "Map", "How does the model arrange the whole gallery, and where is my picture in it?"
+)
+gallery = widgets.indexed_gallery(now)
 
 try:
     opened = resources.searcher(now.gallery, now.model)

@@ -4,25 +4,13 @@ import streamlit as st
 
 from aina_core import models
 from aina_core.errors import AinaError
-from aina_core.gallery import open_gallery
 from aina_core.models import ModelName
 from ui import query, query_terms, recognised, resources, results, state, widgets
 from ui.components import cropper
 from ui.text import plain
 
-st.title("Search")
-st.caption("What in this gallery is near to this picture?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
-gallery = open_gallery(now.gallery)
-if now.model not in gallery.models():
-    widgets.offer_indexing(gallery, now.model)
-    st.stop()
+now = widgets.open_page("Search", "What in this gallery is near to this picture?")
+gallery = widgets.indexed_gallery(now)
 
 spec = models.get(ModelName.parse(now.model).base)
 left, right = st.columns([1, 3], gap="medium")

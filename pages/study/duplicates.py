@@ -3,23 +3,11 @@
 import streamlit as st
 
 from aina_core.errors import AinaError
-from aina_core.gallery import open_gallery
 from ui import duplicates, duplicates_against, resources, state, widgets
 from ui.text import plain
 
-st.title("Duplicates")
-st.caption("What is in here twice?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
-gallery = open_gallery(now.gallery)
-if now.model not in gallery.models():
-    widgets.offer_indexing(gallery, now.model)
-    st.stop()
+now = widgets.open_page("Duplicates", "What is in here twice?")
+widgets.indexed_gallery(now)
 
 try:
     opened = resources.searcher(now.gallery, now.model)

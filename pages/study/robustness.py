@@ -7,15 +7,7 @@ from aina_core.gallery import open_gallery
 from ui import resources, state, study_choice, study_results, widgets
 from ui.text import plain
 
-st.title("Robustness")
-st.caption("Which model should I trust for my pictures?")
-
-now = state.current()
-if not now.gallery:
-    widgets.no_gallery()
-    st.stop()
-widgets.link_problems()
-
+now = widgets.open_page("Robustness", "Which model should I trust for my pictures?")
 try:
     gallery = open_gallery(now.gallery)
     kind = study_choice.choose(gallery)

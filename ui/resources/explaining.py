@@ -6,6 +6,7 @@ Results are kept by content: the model, the checksums and crops of the pictures,
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -21,6 +22,7 @@ from ui.state import Box
 
 #: The weights' checksum, and a gallery's generation where a variant is reduced by it.
 Space = tuple[str, tuple[int, str] | None]
+_BY_CONTENT: dict[Any, Any] = {kind: lambda asked: asked.key for kind in (Subject, Question)}
 
 
 def explainer(model: str, gallery: str) -> Explainer:
@@ -55,73 +57,46 @@ def _reduced(model: str, gallery: str) -> tuple[int, str] | None:
 
 def explanation(model: str, subject: Subject, question: Question) -> Shown:
     """What in a picture speaks for the answer to a question."""
-    space = _space(model, subject.gallery)
-    return _explanation(model, space, subject.key, question.key, subject, question)
+    return _explanation(model, _space(model, subject.gallery), subject, question)
 
 
-@st.cache_resource(show_spinner="Explaining …", max_entries=256)
-def _explanation(
-    model: str,
-    space: Space,
-    subject: tuple[object, ...],
-    question: tuple[object, ...],
-    _subject: Subject,
-    _question: Question,
-) -> Shown:
-    found = explainer(model, _subject.gallery).explain(
-        pixels(_subject), _question.target(), method=_question.method, crop=_subject.crop
+@st.cache_resource(show_spinner="Explaining …", max_entries=256, hash_funcs=_BY_CONTENT)
+def _explanation(model: str, space: Space, subject: Subject, question: Question) -> Shown:
+    found = explainer(model, subject.gallery).explain(
+        pixels(subject), question.target(), method=question.method, crop=subject.crop
     )
-    return Shown.of(found, _subject)
+    return Shown.of(found, subject)
 
 
 def faithfulness(model: str, subject: Subject, question: Question) -> Faithfulness:
     """How far the score follows what the map calls important."""
-    space = _space(model, subject.gallery)
-    return _faithfulness(model, space, subject.key, question.key, subject, question)
+    return _faithfulness(model, _space(model, subject.gallery), subject, question)
 
 
-@st.cache_resource(show_spinner="Checking the map …", max_entries=256)
-def _faithfulness(
-    model: str,
-    space: Space,
-    subject: tuple[object, ...],
-    question: tuple[object, ...],
-    _subject: Subject,
-    _question: Question,
-) -> Faithfulness:
-    whole = _explanation(model, space, subject, question, _subject, _question).whole()
-    return explainer(model, _subject.gallery).faithfulness(
-        pixels(_subject), _question.target(), whole
-    )
+@st.cache_resource(show_spinner="Checking the map …", max_entries=256, hash_funcs=_BY_CONTENT)
+def _faithfulness(model: str, space: Space, subject: Subject, question: Question) -> Faithfulness:
+    whole = _explanation(model, space, subject, question).whole()
+    return explainer(model, subject.gallery).faithfulness(pixels(subject), question.target(), whole)
 
 
 def classes(model: str, subject: Subject, k: int = 5) -> list[tuple[str, float]]:
     """The classes that a model sees in a picture, the likeliest first, with probabilities."""
-    return _classes(model, weights(model), subject.key, k, subject)
+    return _classes(model, weights(model), subject, k)
 
 
-@st.cache_data(show_spinner="Looking at the picture …", max_entries=512)
-def _classes(
-    model: str, weights: str, subject: tuple[object, ...], k: int, _subject: Subject
-) -> list[tuple[str, float]]:
-    return list(_loaded(model).classes(cut(_subject), k))
+@st.cache_data(show_spinner="Looking at the picture …", max_entries=512, hash_funcs=_BY_CONTENT)
+def _classes(model: str, weights: str, subject: Subject, k: int) -> list[tuple[str, float]]:
+    return list(_loaded(model).classes(cut(subject), k))
 
 
 def places(model: str, first: Subject, second: Subject) -> Places:
     """How alike the places of two pictures are."""
-    return _places(model, weights(model), first.key, second.key, first, second)
+    return _places(model, weights(model), first, second)
 
 
-@st.cache_resource(show_spinner="Comparing parts …", max_entries=64)
-def _places(
-    model: str,
-    weights: str,
-    first: tuple[object, ...],
-    second: tuple[object, ...],
-    _first: Subject,
-    _second: Subject,
-) -> Places:
-    return _loaded(model).places(cut(_first), cut(_second))
+@st.cache_resource(show_spinner="Comparing parts …", max_entries=64, hash_funcs=_BY_CONTENT)
+def _places(model: str, weights: str, first: Subject, second: Subject) -> Places:
+    return _loaded(model).places(cut(first), cut(second))
 
 
 def match(model: str, first: Subject, second: Subject, x: int, y: int) -> Match:
@@ -151,29 +126,22 @@ def crops(
     model: str, subject: Subject, boxes: tuple[Box, ...], question: Question
 ) -> list[tuple[CropRow, Shown]]:
     """What a model makes of parts of a picture: each row, and its map as a page shows it."""
-    space = _space(model, subject.gallery)
-    return _crops(model, space, subject.key, boxes, question.key, subject, question)
+    return _crops(model, _space(model, subject.gallery), subject, boxes, question)
 
 
-@st.cache_resource(show_spinner="Looking at the crops …", max_entries=64)
+@st.cache_resource(show_spinner="Looking at the crops …", max_entries=64, hash_funcs=_BY_CONTENT)
 def _crops(
-    model: str,
-    space: Space,
-    subject: tuple[object, ...],
-    boxes: tuple[Box, ...],
-    question: tuple[object, ...],
-    _subject: Subject,
-    _question: Question,
+    model: str, space: Space, subject: Subject, boxes: tuple[Box, ...], question: Question
 ) -> list[tuple[CropRow, Shown]]:
-    rows = explainer(model, _subject.gallery).crops(
-        pixels(_subject),
+    rows = explainer(model, subject.gallery).crops(
+        pixels(subject),
         boxes,
-        None if _question.reference is None else cut(_question.reference),
-        target=_question.target(),
-        method=_question.method,
+        None if question.reference is None else cut(question.reference),
+        target=question.target(),
+        method=question.method,
     )
     kept = []
     for row in rows:
-        shown = Shown.of(row.explanation, dataclasses.replace(_subject, crop=row.box))
+        shown = Shown.of(row.explanation, dataclasses.replace(subject, crop=row.box))
         kept.append((dataclasses.replace(row, explanation=shown.found), shown))
     return kept
