@@ -76,8 +76,10 @@ def test_a_crop_is_placed_in_its_image(pair, tiny, aina, tmp_path):
     assert laid[20:60, 10:40].max() > 0.5 and laid[20:60, 10:40].sum() == pytest.approx(laid.sum())
 
 
-def test_an_image_against_itself_is_flat(pair, tiny, aina, tmp_path):
+@pytest.mark.parametrize("method", ["gradcam", "eigencam", "occlusion"])
+def test_an_image_against_itself_is_flat(pair, tiny, aina, tmp_path, method):
     words = ("--model", tiny, "--image", pair[0], "--reference", pair[0], "--out", tmp_path)
+    words = (*words, "--method", method)
     found = aina("explain", *words, "--json").json
     assert found["flat"] is True and "at its highest" in found["note"]
     assert set(found["faithfulness"].values()) == {None}

@@ -16,11 +16,13 @@ from aina_core.errors import ImageError, InputError, UnknownNameError
 from aina_core.explain import (
     METHODS,
     class_target,
+    flatness,
     load_explainer,
     nine_crops,
     similarity_target,
     text_target,
 )
+from aina_core.explain.gradients import Cells
 from aina_core.modifications import CROPS, MODIFICATIONS
 
 
@@ -222,6 +224,29 @@ def flat_cases():
     }
 
 
+@pytest.mark.parametrize("case", ["itself", "a grey picture itself", "the same hue"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_picture_against_itself_is_flat_by_every_method(square, method, case):
+    picture, target, _ = flat_cases()[case]
+    found = square.explain(picture, target, method=method)
+    assert found.flat and "the same as the reference" in found.note and not found.map.any()
+    assert found.score == pytest.approx(1, abs=1e-5)
+
+
+def test_only_a_similarity_can_be_at_its_highest():
+    """The probability of a class can be as near to 1, and its map shows something."""
+    values = np.arange(16, dtype=np.float32).reshape(4, 4)
+    stands_out = Cells(values, None, None)  # Eigen-CAM takes no gradient
+    for cosine, flat in ((None, False), (0.99, False), (1.0, True)):
+        notes = (
+            flatness.of_gradients(stands_out, 1.0, cosine),
+            flatness.of_occlusion(values, cosine),
+        )
+        assert [bool(note) for note in notes] == [flat, flat], cosine
+    faint = Cells(values, 16.0, None)
+    assert flatness.of_gradients(faint, 1.0, 1.0) == "", "a gradient tells nearly the same apart"
+
+
 @pytest.mark.parametrize("case", flat_cases())
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "hirescam", "occlusion"])
 def test_a_flat_map_is_said_and_not_drawn(square, method, case):
@@ -245,9 +270,7 @@ def test_one_colour_points_nowhere(square):
 
 def test_a_map_that_no_place_speaks_for(square):
     """Only what lowers the cosine is in the picture, but for a place too faint to be seen."""
-    from aina_core.explain.flatness import of_gradients
-    from aina_core.explain.gradients import Cells
-
+    of_gradients = flatness.of_gradients
     values = np.full((4, 4), -1.0, np.float32)
     values[2, 2] = 1e-5
     assert "No place" in of_gradients(Cells(values, 16.0, None), 1.0, 0.5)

@@ -159,6 +159,12 @@ def test_a_picture_against_itself_is_said_to_be_flat_and_not_drawn(gallery):
     assert any("the same as the reference" in text for text in app.said("info"))
 
 
+def test_eigencam_of_a_picture_against_itself_is_not_drawn_either(gallery):
+    app = visit(reference=CHELSEA, explain__method="eigencam")
+    for drawn in sent(app):
+        assert not drawn["heat"] and "the same as the reference" in drawn["lines"][0]
+
+
 def test_a_crop_of_the_query_is_what_is_explained(gallery, explainer_of):
     app = visit(reference=COFFEE, crop="10,5,60,70")
     first, second = sent(app)

@@ -7,6 +7,7 @@ import pytest
 
 from aina_core.embedding import load_embedder
 from aina_core.errors import ImageError, InputError
+from aina_core.explain.targets import class_index
 from aina_core.gallery import update
 from aina_core.queries import (
     FILE,
@@ -127,6 +128,24 @@ def test_a_class_is_found_by_a_part_of_its_name():
         find_class(names, "ess")
     with pytest.raises(InputError, match=r"named 'expresso'; did you mean espresso"):
         find_class(names, "expresso")
+
+
+NAMES = ("tench", "Crane", "crane", "CRANE bird", "cup")
+
+
+def test_classes_that_differ_by_case():
+    for find in (find_class, class_index):
+        assert [find(NAMES, name) for name in NAMES] == [0, 1, 2, 3, 4], "exactly so"
+        assert find(NAMES, " crane  ") == 2 and find(NAMES, " Tench") == 0
+        with pytest.raises(InputError, match=r"^2 classes .* 'CRANE' but .*: Crane, crane; "):
+            find(NAMES, "CRANE")
+    assert matching_classes(NAMES, "crane bird") == [3]
+    with pytest.raises(InputError, match=r"3 classes have 'cran' in .*: Crane, crane, CRANE bird"):
+        find_class(NAMES, "cran")
+    with pytest.raises(InputError, match="there are: Crane, crane, CRANE bird"):
+        class_index(NAMES, "cran")
+    with pytest.raises(InputError, match="there are: Crane, crane"):
+        class_index(NAMES, "carne")
 
 
 # ── against a gallery ────────────────────────────────────────────────────────────────────────────

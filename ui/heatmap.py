@@ -13,10 +13,11 @@ from aina_core import figures
 from aina_core.search import Searcher
 from aina_core.similarity.arrangement import ORDERS
 from aina_core.similarity.matrix import QUERY_ID, SimilarityMatrix
-from ui import actions, query, resources, serve, state, tables
+from ui import actions, query, resources, state, tables
 from ui.components import Card, Event, Picture, cards, plot
 from ui.components.cards import percentile_text, similarity_text
 from ui.heatmap_sets import Choice
+from ui.image_cards import image_card
 from ui.settings import one_of
 
 _ORDERS = dict(zip(ORDERS, ("as given", "by label", "clustered"), strict=True))
@@ -195,15 +196,8 @@ def card(opened: Searcher, image_id: str) -> Card:
         url = "" if picture is None else picture.url
         name = query.describe_query(now)
         return Card(QUERY_ID, url, caption=name, href=url, mark="query")
-    record, note = opened.image(image_id)
-    return Card(
-        id=image_id,
-        thumbnail=serve.thumbnail_url(opened.gallery.name, record.sha256),
-        label=note.label,
-        caption=note.caption,
-        href=serve.image_url(opened.gallery.name, record.sha256),
-        mark="query" if image_id == _query_id(state.current()) else None,
-    )
+    mark = "query" if image_id == _query_id(state.current()) else None
+    return image_card(opened, image_id, mark=mark)
 
 
 def _matrix_table(found: SimilarityMatrix) -> str:

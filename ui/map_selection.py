@@ -10,8 +10,9 @@ from aina_core import uploads
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, valid_name
 from aina_core.search import Searcher
-from ui import actions, selection, serve, state, tables, widgets
-from ui.components import Card, cards
+from ui import actions, selection, state, tables, widgets
+from ui.components import cards
+from ui.image_cards import image_card
 from ui.text import plain
 
 _PAGE = 24
@@ -51,7 +52,7 @@ def show_selection(opened: Searcher, *, flat: bool) -> None:
     if pages > 1:
         page = st.number_input(f"Page, of {pages}", 1, pages, key="map.selected.page") - 1
     event = cards(
-        [_card(opened, image_id) for image_id in ids[page * _PAGE : (page + 1) * _PAGE]],
+        [image_card(opened, image_id) for image_id in ids[page * _PAGE : (page + 1) * _PAGE]],
         actions=[actions.SEARCH, actions.EXPLAIN, actions.COMPARE],
         key="map-selected",
         columns=2,
@@ -85,16 +86,6 @@ def _as_gallery(opened: Searcher, ids: list[str]) -> None:
             return
     state.change(gallery=name)
     st.rerun()
-
-
-def _card(opened: Searcher, image_id: str) -> Card:
-    record, note = opened.image(image_id)
-    return Card(
-        id=image_id,
-        thumbnail=serve.thumbnail_url(opened.gallery.name, record.sha256),
-        label=note.label,
-        caption=note.caption,
-    )
 
 
 def _table(opened: Searcher, ids: list[str]) -> str:

@@ -13,7 +13,8 @@ from aina_core.gallery import open_gallery
 from aina_core.queries import IMAGE, UPLOAD, Term
 from aina_core.search import Searcher
 from ui import resources, serve, state
-from ui.components import Card, cards, paste_zone
+from ui.components import cards, paste_zone
+from ui.image_cards import image_card
 from ui.terms import MAX_TERMS, with_member
 from ui.text import plain
 
@@ -185,7 +186,7 @@ def _pick() -> None:
     page = min(st.session_state.get("picker.page", 0), pages - 1)
     shown = found[page * _PAGE : (page + 1) * _PAGE]
     event = cards(
-        [_card(opened, image_id) for image_id in shown],
+        [image_card(opened, image_id) for image_id in shown],
         actions=[("use", "Use as query", ":material/image_search:")],
         key="picker.cards",
     )
@@ -210,13 +211,3 @@ def _matching(opened: Searcher, words: str) -> list[str]:
         if all(word in text for word in wanted) and opened.has(image_id):
             found.append(image_id)
     return found
-
-
-def _card(opened: Searcher, image_id: str) -> Card:
-    record, note = opened.image(image_id)
-    return Card(
-        id=image_id,
-        thumbnail=serve.thumbnail_url(opened.gallery.name, record.sha256),
-        label=note.label,
-        caption=note.caption,
-    )

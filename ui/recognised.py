@@ -8,11 +8,12 @@ from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.models import ModelSpec
 from aina_core.queries import find_class
-from aina_core.ranking import OfClass, Recognised
+from aina_core.ranking import OfClass
 from aina_core.recognition import Guess
 from aina_core.search import Searcher
-from ui import actions, resources, serve, state, tables
-from ui.components import Card, cards
+from ui import actions, resources, state, tables
+from ui.components import cards
+from ui.image_cards import hit_card
 from ui.text import plain
 
 _OPEN, _LABELS = "search.what", "search.labels"
@@ -52,20 +53,9 @@ def by_class(opened: Searcher, spec: ModelSpec) -> None:
         help="Every image with the probability of the class.",
         width="stretch",
     )
-    event = cards([_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
+    event = cards([hit_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
     state.publish()
     actions.follow(event, stay=True)
-
-
-def _card(opened: Searcher, hit: Recognised) -> Card:
-    return Card(
-        id=hit.id,
-        thumbnail=serve.thumbnail_url(opened.gallery.name, hit.sha256),
-        label=hit.label,
-        caption=hit.annotation.caption,
-        probability=hit.probability,
-        href=serve.image_url(opened.gallery.name, hit.sha256),
-    )
 
 
 def _table(found: OfClass) -> str:

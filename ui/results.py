@@ -10,8 +10,9 @@ import streamlit as st
 from aina_core import figures
 from aina_core.reranking import Reranked
 from aina_core.search import Neighbour, Result, Searcher
-from ui import actions, pair_order, serve, state, tables
-from ui.components import Card, cards, plot
+from ui import actions, pair_order, state, tables
+from ui.components import cards, plot
+from ui.image_cards import hit_card
 from ui.text import plain
 
 _PAGE = 48
@@ -175,20 +176,6 @@ def _amount(found: Result) -> float | None:
 
 def _page(pages: int) -> int:
     return int(st.number_input("Page", 1, pages, 1, help=f"{_PAGE} images a page")) - 1
-
-
-def hit_card(opened: Searcher, hit: Neighbour) -> Card:
-    """Return the card of a hit."""
-    return Card(
-        id=hit.id,
-        thumbnail=serve.thumbnail_url(opened.gallery.name, hit.sha256),
-        label=hit.label,
-        caption=hit.annotation.caption,
-        similarity=hit.similarity,
-        probability=hit.probability,
-        percentile=hit.percentile,
-        href=serve.image_url(opened.gallery.name, hit.sha256),
-    )
 
 
 def _table(hits: list[Neighbour]) -> str:

@@ -70,7 +70,7 @@ def cards(
         "actions": [dict(zip(("name", "label", "icon"), each, strict=True)) for each in actions],
         "columns": columns,
     }
-    result = component("cards")(key=key, data=data, on_act_change=no_callback)
+    result = component("cards", shared=("thumbs",))(key=key, data=data, on_act_change=no_callback)
     return decode_event(result.get("act"), {c.id for c in items}, {name for name, *_ in actions})
 
 

@@ -60,7 +60,9 @@ def ranks(
         "actions": [dict(zip(("name", "label", "icon"), each, strict=True)) for each in actions],
         "colours": list(SHARED),
     }
-    result = component("ranks", shared=("ink",))(key=key, data=data, on_act_change=no_callback)
+    result = component("ranks", shared=("ink", "thumbs"))(
+        key=key, data=data, on_act_change=no_callback
+    )
     ids = {row.id for _, rows in columns for row in rows}
     return decode_event(result.get("act"), ids, {name for name, *_ in actions})
 
