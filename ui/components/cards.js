@@ -40,13 +40,14 @@ function picture(card) {
   return image;
 }
 
-function score(measure, text, share) {
+function score(measure, text, share, word) {
   const fill = make("span", { className: "fill" });
   fill.style.width = `${share * 100}%`;
   const bar = make("span", { className: "bar" }, fill);
   bar.setAttribute("aria-hidden", "true");
   const number = make("span", { className: "number", textContent: text });
-  return make("div", { className: `score ${measure}`, title: measure }, number, bar);
+  const said = word ? [make("span", { className: "measure", textContent: word })] : [];
+  return make("div", { className: `score ${measure}`, title: measure }, number, ...said, bar);
 }
 
 function build(card, actions) {
@@ -82,7 +83,10 @@ function build(card, actions) {
   if (card.mark) frame.append(make("span", { className: "mark", textContent: card.mark }));
   if (tools.childElementCount) frame.append(tools);
   const element = make("div", { className: "card" }, frame);
-  if (card.probability) element.append(score("probability", card.probability, card.likely));
+  if (card.probability) {
+    const word = card.similarity && "pair"; // two numbers have to be told apart
+    element.append(score("probability", card.probability, card.likely, word));
+  }
   if (card.similarity) element.append(score("similarity", card.similarity, card.bar));
   for (const part of ["percentile", "label", "caption", "note"]) {
     if (!card[part]) continue;
