@@ -23,6 +23,7 @@ ORDER = [
     {"projection", "similarity", "recognition"},
     {"studies", "duplicates"},
     {"training"},
+    {"exchange"},
     {"jobs"},
     {"demo"},
     {"cli"},
