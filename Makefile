@@ -14,7 +14,7 @@ app:
 	@exec $(PYTHON) -m streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT)
 
 test:
-	@sh scripts/setup.sh requirements-dev.txt browser
+	@sh scripts/setup.sh requirements-dev.txt tests
 	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# setup.sh REQUIREMENTS [browser]: make .venv and install REQUIREMENTS into it, once.
+# setup.sh REQUIREMENTS [tests]: make .venv and install REQUIREMENTS into it, once; for tests also
+# a browser and Java.
 # What is missing on the machine is fetched by apt where we are root, else named in one sentence.
 set -eu
 cd "$(dirname "$0")/.."
@@ -54,11 +55,14 @@ if [ ! -e "$installed-$1" ] && [ ! -e "$installed-requirements-dev.txt" ]; then
     touch "$installed-$1"
 fi
 
-if [ "${2:-}" = browser ]; then
+if [ "${2:-}" = tests ]; then
     found=
     for candidate in chromium chromium-browser google-chrome google-chrome-stable; do
         command -v "$candidate" >/dev/null && found=yes
     done
     [ -n "$found" ] || [ -n "${AINA_BROWSER:-}" ] || fetch "A browser for the tests" chromium ||
         echo "*** NO BROWSER: the browser tests are skipped. ***" >&2
+    command -v java >/dev/null || [ -n "${JAVA_HOME:-}" ] ||
+        fetch "Java for the tests of Spark" openjdk-17-jre-headless ||
+        echo "*** NO JAVA: the tests of Spark are skipped. ***" >&2
 fi

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from aina_core.duplicates import blocked, pairs
+from aina_core.duplicates import blocked, effort, pairs
+from aina_core.duplicates.effort import choose_effort, exact_pairs
 from aina_core.duplicates.groups import complete_link
 from aina_core.duplicates.pairs import (
     Pairs,
@@ -95,6 +96,44 @@ def test_the_index_finds_the_same_pairs(home):
     assert len(all_) > 100 and indexed.way == "annoy"
     assert found.items() <= all_.items(), "what it finds is the same to the last bit"
     assert len(found) >= 0.99 * len(all_)
+
+
+def test_effort_is_the_least_that_finds_the_pairs_of_a_sample(home, monkeypatch):
+    """The truth is every pair of the sampled rows; below the floor, their nearest neighbours."""
+    vectors = planted(3000, 24, 200)
+    searcher, rows = opened(vectors), np.arange(3000)
+    monkeypatch.setattr(effort, "SAMPLED", 400)
+    monkeypatch.setattr(effort, "_LEAST_PAIRS", 100)
+    monkeypatch.setattr(effort, "_COLUMNS", 700)
+    sample = np.sort(np.random.default_rng(0).choice(rows, 400, replace=False))
+    cosines = (vectors[sample] @ vectors.T).astype(np.float64)
+    cosines[np.arange(400), sample] = -2
+    for floor in (0.9, 0.995):
+        own, others, lowest = exact_pairs(vectors, rows, sample, floor, silent, never)
+        truth = {(int(sample[a]), int(b)) for a, b in np.argwhere(cosines >= floor + 1e-5)}
+        assert truth <= set(zip(own.tolist(), others.tolist(), strict=True))
+        assert (len(truth) < 100) == (lowest < floor) == (floor == 0.995)
+        if lowest < floor:
+            nearest = np.sort(cosines.max(axis=1))[-100:]
+            assert lowest == pytest.approx(nearest[0], abs=1e-4) and len(own) >= 100
+    asked = []
+
+    def find(block, share, floor):
+        """Half of the pairs at a quarter of the effort, all of them at half."""
+        asked.append((share, floor))
+        own, found, _ = exact_pairs(vectors, rows, block, floor, silent, never)
+        known = slice(None, None, 2 if share < 0.5 else 1)
+        return own[known], found[known]
+
+    assert choose_effort(find, vectors, rows, 0.9, silent, never) == (0.5, 1.0)
+    assert [share for share, _ in asked] == [1 / 16, 1 / 8, 1 / 4, 1 / 2]
+    monkeypatch.setattr(effort, "EFFORTS", (1 / 16, 1 / 8))
+    assert choose_effort(find, vectors, rows, 0.9, silent, never) == (
+        1 / 8,
+        pytest.approx(0.5, abs=0.01),
+    )
+    kept = find_pairs(searcher, 0.98, way="annoy")
+    assert 0.99 <= kept.found <= 1 and stored_pairs(searcher, 0.98, way="annoy").found == kept.found
 
 
 def test_neighbours_grow_until_one_is_below(home):

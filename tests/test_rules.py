@@ -23,6 +23,7 @@ ORDER = [
     {"projection", "similarity", "recognition", "reranking"},
     {"studies", "duplicates"},
     {"training"},
+    {"exchange"},
     {"jobs"},
     {"demo"},
     {"cli"},

@@ -134,6 +134,8 @@ def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
         f"**Groups: {len(known.groups):,}, of {inside:,} images**, "
         f"{inside - len(known.groups):,} of which could go. Pairs in all: {known.pairs:,}"
     )
+    if found.way != "exact":
+        summary += f". The index finds {found.found:.1%} of a sample's pairs"
     left, middle, right = st.columns([5, 3, 1], vertical_alignment="center")
     left.markdown(summary)
     kinds = {"": "Groups", "between": f"Pairs between groups ({len(known.between):,})"}

@@ -116,6 +116,7 @@ def _within(
         "threshold": found.threshold,
         "suggested": None if suggestion is None else suggestion.describe(threshold),
         "index": pairs.way,
+        "found": pairs.found,
         "turned": options.turned,
         "pairs": found.pairs,
         "groups": [_group(group, verified) for group in found.groups],
@@ -126,6 +127,8 @@ def _within(
         f"{found.pairs:,} pairs, {len(found.groups):,} groups, "
         f"{len(found.between):,} pairs between groups"
     )
+    if pairs.way != "exact":
+        line += f"; through the index, which finds {pairs.found:.1%} of a sample's pairs"
     lines = [line, *([] if suggestion is None else [suggestion.describe(threshold)])]
     show(options, document, "\n".join([*lines, *_lines(found, verified)]))
     return line

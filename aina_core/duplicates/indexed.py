@@ -7,61 +7,93 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from aina_core.duplicates.effort import choose_effort
 from aina_core.embedding.runtimes import cores
 from aina_core.errors import InputError, StoppedError
 from aina_core.index import Index
-from aina_core.work import Progress, Stop
+from aina_core.work import Progress, Stop, silent
 
 _QUERIES = 512
 _FIRST_K = 8
 
 
-def proposals(
-    index: Index,
-    vectors: np.ndarray,
-    rows: np.ndarray,
-    allowed: np.ndarray | None,
-    floor: float,
-    most: int,
-    progress: Progress,
-    stop: Stop,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the pairs of each row with the neighbours that an index finds.
+class IndexedPairs:
+    """The pairs of rows with the neighbours that an index finds of each.
 
-    The index searches on all cores, a block of rows at a time. A pair comes once from each of its
-    rows that finds the other.
+    The index searches on all cores, a block of rows at a time.
 
     Args:
         index: over the vectors.
         vectors: float32 (n, dim), unit rows; may be a memory map.
-        rows: int64 (m,): those that are looked at.
+        rows: int64 (m,), ascending: those that are looked at.
         allowed: bool (n,), the same rows; None for all.
         floor: the least cosine.
         most: more pairs than this are absurd.
-        progress: told of the phase "pairs".
+        progress: told of the phases "sample" and "pairs".
         stop: asked between blocks.
-
-    Yields:
-        Rows int64 (p,) and int64 (p,), the first below the second.
-
-    Raises:
-        StoppedError: it was stopped.
-        InputError: there are absurdly many pairs.
     """
 
-    def near(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _neighbours(index, vectors, block, allowed, floor, most)
+    def __init__(
+        self,
+        index: Index,
+        vectors: np.ndarray,
+        rows: np.ndarray,
+        allowed: np.ndarray | None,
+        floor: float,
+        most: int,
+        progress: Progress,
+        stop: Stop,
+    ) -> None:
+        self._index, self._vectors, self._rows, self._allowed = index, vectors, rows, allowed
+        self._floor, self._most, self._progress, self._stop = floor, most, progress, stop
 
-    blocks = [rows[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
-    width = 2 * cores()
-    with ThreadPoolExecutor(cores(), "pairs") as pool:
-        for start in range(0, len(blocks), width):
-            if stop():
-                raise StoppedError("Stopped before all pairs were found; nothing was stored.")
-            progress("pairs", start * _QUERIES, len(rows))
-            for own, found in pool.map(near, blocks[start : start + width]):
-                yield np.minimum(own, found), np.maximum(own, found)
-    progress("pairs", len(rows), len(rows))
+    def chosen_effort(self) -> tuple[float, float]:
+        """Return the least effort that finds the pairs of a sample, and its share of them.
+
+        Raises:
+            StoppedError: it was stopped.
+            InputError: there are absurdly many pairs.
+        """
+
+        def find(sample: np.ndarray, effort: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
+            own, found = zip(*self._all(sample, effort, floor, silent), strict=True)
+            return np.concatenate(own), np.concatenate(found)
+
+        return choose_effort(
+            find, self._vectors, self._rows, self._floor, self._progress, self._stop
+        )
+
+    def proposals(self, effort: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield pairs, each once from each of its rows that finds the other.
+
+        Yields:
+            Rows int64 (p,) and int64 (p,), the first below the second.
+
+        Raises:
+            StoppedError: it was stopped.
+            InputError: there are absurdly many pairs.
+        """
+        for own, found in self._all(self._rows, effort, self._floor, self._progress):
+            yield np.minimum(own, found), np.maximum(own, found)
+
+    def _all(
+        self, rows: np.ndarray, effort: float, floor: float, progress: Progress
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        def near(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return _neighbours(
+                self._index, self._vectors, block, self._allowed, floor, self._most, effort
+            )
+
+        blocks = [rows[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
+        width = 2 * cores()
+        yield near(rows[:0])
+        with ThreadPoolExecutor(cores(), "pairs") as pool:
+            for start in range(0, len(blocks), width):
+                if self._stop():
+                    raise StoppedError("Stopped before all pairs were found; nothing was stored.")
+                progress("pairs", start * _QUERIES, len(rows))
+                yield from pool.map(near, blocks[start : start + width])
+        progress("pairs", len(rows), len(rows))
 
 
 def _neighbours(
@@ -71,6 +103,7 @@ def _neighbours(
     allowed: np.ndarray | None,
     floor: float,
     most: int,
+    effort: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and their neighbours that reach a floor: more are asked for until one does not.
 
@@ -82,11 +115,12 @@ def _neighbours(
     while len(own):
         if len(own) * (k // 4) > most:  # so many each has, from the round before
             raise too_many(floor, most)
-        others, near = index.search(np.asarray(vectors[own]), k + 1, allowed=allowed)
+        queries = np.asarray(vectors[own])
+        others, near = index.search(queries, k + 1, allowed=allowed, effort=effort)
         through = (near[:, -1] < floor) | (others.shape[1] <= k)
         reaches = (near >= floor) & (others != own[:, None]) & through[:, None]
-        queries, places = np.nonzero(reaches)
-        found.append((own[queries], others[queries, places]))
+        at, places = np.nonzero(reaches)
+        found.append((own[at], others[at, places]))
         own, k = own[~through], 4 * k
     none = np.empty(0, np.int64)
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ TURNS = (
     "mirrored and turned by 270°",
 )
 
-_FORMAT = 1
+_FORMAT = 2
+_PARTS = ("first", "second", "similarity", "turn")
 _PAIRS_AT_ONCE = 8192
 
 
@@ -49,6 +50,7 @@ class Pairs:
         turn: int8 (p,), places in `TURNS`: what made them this near; 0 for the images as they are.
         floor: every pair that reaches this is there.
         way: one of `WAYS`.
+        found: the share of a sample's pairs that is among them; 1 where all pairs were compared.
     """
 
     first: np.ndarray
@@ -57,6 +59,7 @@ class Pairs:
     turn: np.ndarray
     floor: float
     way: str
+    found: float = 1.0
 
     def __len__(self) -> int:
         return len(self.first)
@@ -78,8 +81,8 @@ class Pairs:
                 f"{self.floor:.3f} on were computed; compute them again."
             )
         count = int(np.searchsorted(-self.similarity, -np.float32(threshold), side="right"))
-        first, second, near, turn = self.parts
-        return Pairs(first[:count], second[:count], near[:count], turn[:count], threshold, self.way)
+        first, second, near, turn = (part[:count] for part in self.parts)
+        return Pairs(first, second, near, turn, threshold, self.way, self.found)
 
 
 def ordered(
@@ -89,6 +92,7 @@ def ordered(
     turn: np.ndarray,
     floor: float,
     way: str,
+    share: float = 1.0,
 ) -> Pairs:
     """Return pairs in their order, each once, by the turn that makes it nearest."""
     order = np.lexsort((turn, -similarity, second, first))
@@ -98,7 +102,8 @@ def ordered(
     kept = order[new]
     first, second, similarity, turn = first[new], second[new], similarity[kept], turn[kept]
     order = np.lexsort((second, first, -similarity))
-    return Pairs(first[order], second[order], similarity[order], turn[order], floor, way)
+    first, second, similarity, turn = (p[order] for p in (first, second, similarity, turn))
+    return Pairs(first, second, similarity, turn, floor, way, share)
 
 
 def find_pairs(
@@ -145,7 +150,14 @@ def kept_pairs(folder: Path, identity: dict[str, Any], floor: float) -> Pairs | 
     kept = arrays.load(folder, identity)
     if kept is None or kept.record["floor"] > floor:
         return None
-    return Pairs(**kept.arrays, floor=kept.record["floor"], way=kept.record["way"]).above(floor)
+    floor_then, way, share = (kept.record[name] for name in ("floor", "way", "found"))
+    return of_arrays(kept.arrays, floor_then, way, share).above(floor)
+
+
+def of_arrays(parts: Mapping[str, np.ndarray], floor: float, way: str, share: float = 1.0) -> Pairs:
+    """Return the pairs whose arrays were kept by the names of the attributes."""
+    first, second, near, turn = (parts[name] for name in _PARTS)
+    return Pairs(first, second, near, turn, floor, way, share)
 
 
 def keep_pairs(folder: Path, identity: dict[str, Any], pairs: Pairs) -> None:
@@ -154,9 +166,14 @@ def keep_pairs(folder: Path, identity: dict[str, Any], pairs: Pairs) -> None:
     Raises:
         GalleryError: they cannot be written.
     """
-    parts = {name: getattr(pairs, name) for name in ("first", "second", "similarity", "turn")}
+    parts = {name: getattr(pairs, name) for name in _PARTS}
     try:
-        arrays.save(folder, identity, parts, {"floor": pairs.floor, "way": pairs.way})
+        arrays.save(
+            folder,
+            identity,
+            parts,
+            {name: getattr(pairs, name) for name in ("floor", "way", "found")},
+        )
     except OSError as error:
         raise GalleryError(
             f"The pairs cannot be written to {folder}: {error.strerror}; mend that first."
@@ -191,16 +208,21 @@ def compute_pairs(
     vectors, rows = np.asarray(searcher.matrix), np.flatnonzero(searcher.shown)
     if way == "exact":
         proposed = blocked.candidates(vectors, rows, floor, progress, stop)
-    else:
-        allowed = None if len(rows) == len(vectors) else searcher.shown
-        proposed = indexed.proposals(
-            searcher.annoy, vectors, rows, allowed, floor, MOST_PAIRS, progress, stop
-        )
-    return _decided(vectors, proposed, floor, way)
+        return _decided(vectors, proposed, floor, way, 1.0)
+    allowed = None if len(rows) == len(vectors) else searcher.shown
+    through = indexed.IndexedPairs(
+        searcher.annoy, vectors, rows, allowed, floor, MOST_PAIRS, progress, stop
+    )
+    effort, share = through.chosen_effort()
+    return _decided(vectors, through.proposals(effort), floor, way, share)
 
 
 def _decided(
-    vectors: np.ndarray, proposed: Iterable[tuple[np.ndarray, np.ndarray]], floor: float, way: str
+    vectors: np.ndarray,
+    proposed: Iterable[tuple[np.ndarray, np.ndarray]],
+    floor: float,
+    way: str,
+    share: float,
 ) -> Pairs:
     """Compare proposed pairs in full, and keep those that reach the floor."""
     kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -216,7 +238,7 @@ def _decided(
             raise too_many(floor)
     none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     first, second, near = (np.concatenate(parts) for parts in zip(none, *kept, strict=True))
-    return ordered(first, second, near, np.zeros(len(first), np.int8), floor, way)
+    return ordered(first, second, near, np.zeros(len(first), np.int8), floor, way, share)
 
 
 def too_many(floor: float) -> InputError:

@@ -24,6 +24,7 @@ from aina_core.duplicates.pairs import (
     identity,
     keep_pairs,
     kept_pairs,
+    of_arrays,
     ordered,
     too_many,
 )
@@ -33,7 +34,7 @@ from aina_core.index.matmul import reaching
 from aina_core.search import Searcher
 from aina_core.work import Progress, Stop, never, silent
 
-_FORMAT = 1
+_FORMAT = 2
 _MARGIN = 1e-5
 _BLOCK = 32  # images between two looks at the gallery
 _ROWS = 16_384
@@ -103,7 +104,7 @@ def merged(plain: Pairs, turned: Pairs) -> Pairs:
     """Return pairs of both kinds, each once, by what makes it nearest; floors must be equal."""
     joined = [np.concatenate(both) for both in zip(plain.parts, turned.parts, strict=True)]
     first, second, near, way = joined
-    return ordered(first, second, near, way, plain.floor, plain.way)
+    return ordered(first, second, near, way, plain.floor, plain.way, plain.found)
 
 
 class _Run:
@@ -119,7 +120,7 @@ class _Run:
         self.done = 0
         if kept is not None:
             self.done = int(kept.record["done"])
-            self.found = Pairs(**kept.arrays, floor=floor, way="turned")
+            self.found = of_arrays(kept.arrays, floor, "turned")
 
     def run(self, progress: Progress, stop: Stop) -> Pairs:
         total, saved = len(self.rows), time.monotonic()

@@ -42,7 +42,7 @@ class Index(Protocol):
     recall_at_10: float
 
     def search(
-        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: int = 1
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: float = 1
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest rows of each query, nearest first; equally near ones by row.
 

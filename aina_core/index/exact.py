@@ -24,7 +24,7 @@ class ExactIndex:
         self._vectors = np.asarray(vectors)  # the plain array under a memmap, which slices faster
 
     def search(
-        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: int = 1
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: float = 1
     ) -> tuple[np.ndarray, np.ndarray]:
         queries = check_search(self._vectors, queries, k, allowed)
         return search(self._vectors, queries, k, allowed)

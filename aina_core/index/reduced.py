@@ -107,13 +107,13 @@ class ReducedIndex:
         self.candidates = candidates
 
     def search(
-        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: int = 1
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, effort: float = 1
     ) -> tuple[np.ndarray, np.ndarray]:
         queries = exact.check_search(self._vectors, queries, k, allowed)
         count = len(self._vectors)
         eligible = count if allowed is None else int(np.count_nonzero(allowed))
         k = min(k, eligible)
-        wanted = self._wanted(k, eligible) * effort
+        wanted = max(k, math.ceil(self._wanted(k, eligible) * effort))
         if self._proposer is None or wanted * _ROWS_PER_PROPOSAL >= eligible:
             return exact.search(self._vectors, queries, k, allowed)
         rows = np.empty((len(queries), k), np.int64)

@@ -1,0 +1,123 @@
+"""How much of an index is worth looking through for pairs: measured against all rows.
+
+Near-duplicates fall into the same leaf of most of Annoy's trees, so a fraction of what ten fair
+neighbours take finds them. Which fraction, a sample of rows says whose pairs are known exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from aina_core.errors import StoppedError
+from aina_core.work import Progress, Stop
+
+#: Rows of the sample.
+SAMPLED = 2_000
+#: The shares of the usual effort that are tried, and which share of the pairs is enough.
+EFFORTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+ENOUGH = 0.998
+
+# With fewer pairs at the threshold, the nearest below it are looked for too: they are harder.
+_LEAST_PAIRS = 500
+_COLUMNS = 8192
+_MARGIN = 1e-5  # products differ in the last bits from the similarities that count
+_SEED = 0
+
+#: Finds rows and their neighbours at a floor or nearer, by an effort: (block, effort, floor).
+Finder = Callable[[np.ndarray, float, float], tuple[np.ndarray, np.ndarray]]
+
+
+def choose_effort(
+    find: Finder,
+    vectors: np.ndarray,
+    rows: np.ndarray,
+    floor: float,
+    progress: Progress,
+    stop: Stop,
+) -> tuple[float, float]:
+    """Return the least effort that finds a sample's pairs, and the share of them that it finds.
+
+    Args:
+        find: the search through the index.
+        vectors: float32 (n, dim), unit rows; may be a memory map.
+        rows: int64 (m,), ascending: those that are looked at.
+        floor: the least cosine.
+        progress: told of the phase "sample".
+        stop: asked between blocks.
+
+    Returns:
+        One of `EFFORTS`, and the share of the pairs of 2,000 rows that reach the floor, or, where
+        those are few, of the 500 rows that have the nearest neighbours, with these.
+
+    Raises:
+        StoppedError: it was stopped.
+    """
+    if len(rows) < 2:
+        return 1.0, 1.0
+    rng = np.random.default_rng(_SEED)
+    sample = np.sort(rng.choice(rows, min(SAMPLED, len(rows)), replace=False))
+    own, others, lowest = exact_pairs(vectors, rows, sample, floor, progress, stop)
+    truth = _codes(own, others, len(vectors))
+    for effort in EFFORTS:
+        if stop():
+            raise _stopped()
+        found = _codes(*find(sample, effort, lowest), len(vectors))
+        share = float(np.isin(truth, found).mean())
+        if share >= ENOUGH:
+            break
+    return effort, share
+
+
+def exact_pairs(
+    vectors: np.ndarray,
+    rows: np.ndarray,
+    sample: np.ndarray,
+    floor: float,
+    progress: Progress,
+    stop: Stop,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the pairs of sampled rows with all rows, and the least cosine among them.
+
+    Returns:
+        Rows of the sample, int64 (p,), and of the others; the floor, or what lies below it where
+        pairs at the floor are few.
+
+    Raises:
+        StoppedError: it was stopped.
+    """
+    queries = np.asarray(vectors[sample])  # (s, dim)
+    best = np.full(len(sample), -np.inf, np.float32)
+    nearest = np.zeros(len(sample), np.int64)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for start in range(0, len(rows), _COLUMNS):
+        if stop():
+            raise _stopped()
+        progress("sample", start, len(rows))
+        block = rows[start : start + _COLUMNS]
+        near = queries @ np.asarray(vectors[block]).T  # (s, b)
+        near[sample[:, None] == block] = -np.inf
+        at, column = np.nonzero(near >= floor + _MARGIN)
+        found.append((sample[at], block[column]))
+        top = near.argmax(axis=1)
+        higher = near[np.arange(len(sample)), top]
+        nearest = np.where(higher > best, block[top], nearest)
+        best = np.maximum(best, higher)
+    own, others = (
+        np.concatenate([np.empty(0, np.int64), *part]) for part in zip(*found, strict=True)
+    )
+    if len(own) >= _LEAST_PAIRS:
+        return own, others, floor
+    chosen = np.argsort(-best, kind="stable")[:_LEAST_PAIRS]
+    lowest = min(floor, float(best[chosen[-1]]) - _MARGIN)
+    return np.append(own, sample[chosen]), np.append(others, nearest[chosen]), lowest
+
+
+def _codes(own: np.ndarray, others: np.ndarray, count: int) -> np.ndarray:
+    """A number for each pair of rows, each once."""
+    return np.unique(own * count + others)
+
+
+def _stopped() -> StoppedError:
+    return StoppedError("Stopped before all pairs were found; nothing was stored.")
