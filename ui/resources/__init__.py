@@ -30,12 +30,20 @@ from ui.resources.maps import OpenMap, compute_map, map_categories, open_map
 from ui.resources.recognising import classes_of, labels_of, of_class
 from ui.resources.similarities import examples, groups, images_of_labels, matrix, spread
 from ui.resources.studies import study, study_report
-from ui.resources.training import autoencoder, pair_judge
+from ui.resources.training import (
+    autoencoder,
+    between,
+    pair_judge,
+    reconstructed,
+    training_problem,
+    unseen_images,
+)
 
 __all__ = [
     "OpenMap",
     "agreement",
     "autoencoder",
+    "between",
     "check_folder",
     "checked_file",
     "checked_folder",
@@ -58,6 +66,7 @@ __all__ = [
     "pictures_in",
     "pool",
     "query_vector",
+    "reconstructed",
     "result",
     "searcher",
     "second_signal",
@@ -65,6 +74,8 @@ __all__ = [
     "study",
     "study_report",
     "suggestion",
+    "training_problem",
+    "unseen_images",
     "upload_size",
     "upload_thumbnail",
     "upright",
