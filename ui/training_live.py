@@ -16,7 +16,8 @@ from ui.text import plain
 from ui.training import NAMES
 from ui.training_command import arguments
 
-_SLOWER = 10  # what a learning rate is divided by after a loss that is no number
+# After a loss that is no number: what the learning rate is divided by, and the largest to go on at.
+_SLOWER, _LARGEST_RATE = 10, 0.01
 CURVES_TOLD = (
     "Held-out retrieval is measured after every epoch on originals that the loss never sees; the "
     "epoch in which it is best is kept."
@@ -131,7 +132,7 @@ def _progress(one: _Course) -> None:
     ):
         with contextlib.suppress(InputError):  # it has just ended
             work.stop(job.id)
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def _curves(kept: Unfinished) -> None:
@@ -141,6 +142,8 @@ def _curves(kept: Unfinished) -> None:
         f"Epoch {curves.epoch:,} of at most {kept.settings.epochs:,} · held-out retrieval "
         f"{now:.3f}, best {best:.3f} in epoch {curves.best:,}, before training {before:.3f}"
     )
+    if not curves.epoch:
+        return  # before the first step there is nothing to be drawn
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key=f"live-{kept.name}", name=f"training {kept.name}")
     st.caption(CURVES_TOLD)
@@ -153,7 +156,7 @@ def _ways_on(one: _Course) -> None:
     places = st.columns([2, 2, 1])
     kept = one.kept
     if kept is not None:
-        rate = kept.settings.rate / _SLOWER
+        rate = min(kept.settings.rate / _SLOWER, _LARGEST_RATE)
         label = f"Go on at a rate of {rate:g}" if one.failed else "Go on"
         if places[0].button(
             label,

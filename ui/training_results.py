@@ -62,7 +62,7 @@ def choose() -> TrainedModel | None:
         st.warning(plain(f"The link names a trained model that is not here: {wanted!r}."))
     newest = next(iter(names))
     chosen = wanted if wanted in names else newest
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.selectbox(
         "Look at",
         list(names),
@@ -117,6 +117,11 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
         f"seen; trained on {result['trained_on']:,}, {result['epochs']:,} epochs in "
         f"{result['training_seconds']:,.0f} s, kept epoch {result['best_epoch']:,}."
     )
+    if not result["best_epoch"]:
+        st.info(
+            "No epoch had a better held-out retrieval than the beginning, so the model is as it "
+            "began: give it more originals, other positives, or another learning rate."
+        )
     _gains(result)
     if "unseen" in result:
         changes = ", ".join(result["unseen"]["changes"])
@@ -157,10 +162,10 @@ def _gains(part: dict[str, Any]) -> None:
     st.markdown(_in_words([name for name, *_ in lines], verdicts))
     frame = pd.DataFrame(
         [
-            [_MEANING[name], name, *cells, verdict]
+            [name, *cells, verdict, _MEANING[name]]
             for (name, *cells), verdict in zip(lines, verdicts, strict=True)
         ],
-        columns=["what", *_HEADER, "verdict"],
+        columns=[*_HEADER, "verdict", "what"],
     )
     st.dataframe(frame, hide_index=True, height="content")
 

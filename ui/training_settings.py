@@ -247,7 +247,7 @@ class _Drawn:
             label,
             offered,
             index=None,
-            placeholder=f"as usual: {_WORDS.get(usual, usual)}",
+            placeholder=f"{_WORDS.get(usual, usual)} (usual)",
             format_func=lambda one: _WORDS.get(one, str(one)),
             help=about,
             key=f"train.{name}.{self._kind}.{variant}",
@@ -267,7 +267,7 @@ class _Drawn:
             value=None,
             step=step,
             format="%d" if isinstance(step, int) else "%g",
-            placeholder=f"as usual: {'all' if usual is None else f'{usual:g}'}",
+            placeholder=f"{'all' if usual is None else f'{usual:g}'} (usual)",
             help=about,
             key=f"train.{name}.{self._kind}",
         )

@@ -56,7 +56,12 @@ def training_curves(
         xaxis=_across(len(scores), [0.0, 0.45]),
         xaxis2={**_across(len(scores), [0.56, 1.0]), "anchor": "y2"},
         yaxis={"title": "loss", "automargin": True, "exponentformat": "power"},
-        yaxis2={"title": "held-out retrieval", "anchor": "x2", "automargin": True},
+        yaxis2={
+            "title": "held-out retrieval",
+            "anchor": "x2",
+            "automargin": True,
+            "range": _around(scores),
+        },
         legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -86,6 +91,15 @@ def _add(
         name=name,
         hovertemplate=f"epoch %{{x}}: %{{y:{digits}}}<extra>{name}</extra>",
     )
+
+
+def _around(scores: Sequence[float]) -> list[float] | None:
+    """Return a range of shares that shows how scores differ, and no difference where none is."""
+    if not scores:
+        return None
+    low, high = min(scores), max(scores)
+    room = max(0.08 * (high - low), 0.02)
+    return [max(low - room, -0.02), min(high + room, 1.02)]
 
 
 def _across(count: int, domain: list[float]) -> dict[str, Any]:
