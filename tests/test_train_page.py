@@ -208,6 +208,27 @@ def test_a_gallery_that_is_too_small_or_has_no_labels_starts_nothing(searcher, p
     assert button(app, "Train").disabled
 
 
+def test_pairs_of_a_csv(searcher, started, aina):
+    app = visit()
+    app.set("button_group", "train.positives.adapter", "pairs")
+    assert any("Choose the CSV of pairs first" in text for text in app.said("info"))
+    assert button(app, "Train").disabled
+    sent = app.test.file_uploader(key="train.pairs")
+    sent.upload("pairs.csv", b"one,other\nastronaut/1.jpg,no-such.jpg\n", "text/csv")
+    assert any("no-such.jpg" in text for text in app.run().said("error"))
+    assert button(app, "Train").disabled
+    ids = sorted(searcher.ids)  # four of each label
+    pairs = [(ids[4 * (place // 4)], image) for place, image in enumerate(ids) if place % 4]
+    lines = "".join(f"{first},{second}\n" for first, second in pairs)
+    app.test.file_uploader(key="train.pairs").upload("pairs.csv", lines.encode(), "text/csv")
+    assert not app.run().said("error")
+    app.set("number_input", "train.epochs.adapter", 1)
+    app.click("Train")
+    assert aina(*started[0]).status == 0
+    (model,), _ = models()
+    assert model.settings.positives == "pairs" and model.settings.pairs == tuple(pairs)
+
+
 def test_what_was_trained_is_shown(searcher):
     train(small("adapter", "mine", model="tiny", hold_out=("mirrored",)))
     app = visit()

@@ -86,7 +86,7 @@ def form(gallery: Gallery) -> None:
         help="One job runs at a time; see the sidebar." if busy else None,
     )
     if problem:
-        (st.info if basics.lacking else st.error)(plain(problem))
+        (st.info if problem == _NO_PAIRS else st.error)(plain(problem))
     elif start and settings is not None:
         _start(gallery, settings)
 
@@ -132,8 +132,8 @@ def _base(place: Any, kind: str) -> str | None:
         offered,
         index=usual,
         key=f"train.base.{kind}",
-        help="A registered model stays as it is, and a head is trained over what it sees; an "
-        "encoder from scratch has four residual blocks.",
+        help="What the new model is made of: a registered model, over which a head is trained, or "
+        "an encoder of four residual blocks that has seen nothing yet.",
     )
     return None if chosen in (None, _SCRATCH) else chosen
 
