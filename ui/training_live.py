@@ -48,9 +48,9 @@ class _Course:
 
 
 def live() -> None:
-    """Draw what is being trained, every second anew, and what has not ended."""
+    """Draw what is being trained, every other second anew, and what has not ended."""
     running = any(one.running for one in _courses())
-    st.fragment(_live, run_every=1.0 if running else None)()
+    st.fragment(_live, run_every=2.0 if running else None)()
 
 
 def _live() -> None:

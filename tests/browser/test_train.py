@@ -13,6 +13,7 @@ from aina_core.models import DEFAULT
 
 pytestmark = pytest.mark.browser
 WAIT = 60_000
+JOB = 3 * WAIT  # seconds on a machine that does nothing else
 
 
 @pytest.fixture
@@ -39,13 +40,13 @@ def test_an_adapter_is_trained_indexed_and_searched_by(visit, small_gallery):
     expect(page.get_by_text("mine is being trained").first).to_be_visible(timeout=WAIT)
     expect(page.get_by_role("button", name="Stop training")).to_be_visible(timeout=WAIT)
 
-    page.get_by_role("button", name="Index it by mine").click(timeout=WAIT)
+    page.get_by_role("button", name="Index it by mine").click(timeout=JOB)
     plot = page.get_by_test_id("plot").first
     plot.locator("xpath=self::*[@data-drawn]").wait_for(timeout=WAIT)
     expect(plot).to_contain_text("held-out retrieval")
     expect(page.get_by_text("originals that training has not seen")).to_be_visible()
 
-    page.locator(".st-key-train-use-Search button").click(timeout=WAIT)
+    page.locator(".st-key-train-use-Search button").click(timeout=JOB)
     page.get_by_test_id("card").first.wait_for(timeout=WAIT)
     expect(page).to_have_url(re.compile(f"gallery={small_gallery}&model=mine&"))
     expect(page.get_by_text("of 40 images").first).to_be_visible()
