@@ -1,23 +1,24 @@
-"""The Train page's lower half: what was trained, what it gained, what an autoencoder makes."""
+"""The Train page's lower half: what was trained, what it gained, and where it can be used."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from aina_core import figures, images, training
-from aina_core.errors import AinaError
+from aina_core import figures, training
 from aina_core.gallery import Gallery
 from aina_core.training import TrainedModel
 from aina_core.training.evaluation import table
 from aina_core.training.settings import AUTOENCODERS
-from ui import resources, state, widgets
+from ui import state, training_pictures, widgets
 from ui.components import plot
 from ui.text import plain
+from ui.training import NAMES
+from ui.training_live import CURVES_TOLD
 
 _HEADER = ["figure", "before", "after", "gain, with its 95% interval"]
 _MEANING = {
@@ -29,7 +30,15 @@ _MEANING = {
     "recovery_r_precision": "own changed versions among as many nearest as there are",
     "auc": "own versions above others' versions (ROC AUC)",
 }
-_SHOWN = 8
+#: What the table of all models shows of each, as gains.
+_BRIEF = ("precision@5", "map@5", "recovery_precision@5", "recovery_r_precision", "auc")
+_POSITIVES = {
+    "labels": "labels",
+    "modifications": "modifications",
+    "augment": "random changes",
+    "pairs": "pairs of a file",
+    "": "—",
+}
 
 
 def choose() -> TrainedModel | None:
@@ -37,41 +46,70 @@ def choose() -> TrainedModel | None:
     found, damaged = training.models()
     for name, reason in damaged.items():
         st.warning(plain(f"{name} is damaged: {reason}"))
-        if st.button(plain(f"Delete {name}"), key=f"train.damaged.{name}"):
-            training.delete(name)
-            st.rerun()
+        _delete(name, f"Delete {name}")
     if not found:
         st.info(
             "No model was trained here yet. An adapter takes minutes on a processor; every "
             "training ends with a table of what was gained on images that it has not seen."
         )
         return None
+    st.subheader("Models that were trained")
+    if len(found) > 1:
+        _side_by_side(found)
     names = {one.name: one for one in found}
     wanted = state.setting("train.model", "")
     if wanted and wanted not in names:
         st.warning(plain(f"The link names a trained model that is not here: {wanted!r}."))
     newest = next(iter(names))
     chosen = wanted if wanted in names else newest
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.selectbox(
-        "Models that were trained",
+        "Look at",
         list(names),
         format_func=lambda n: (
-            f"{n} · {names[n].settings.kind} on {names[n].settings.gallery} · "
+            f"{n} · {NAMES.get(names[n].settings.kind, '?')} on {names[n].settings.gallery} · "
             f"{names[n].created[:16].replace('T', ' ')} UTC"
         ),
         **state.bind_setting("train.model", chosen, newest),
     )
-    with right.popover("Delete", icon=":material/delete:", width="stretch"):
-        st.text("Galleries keep the vectors that it made, but it embeds no more.")
-        if st.button("Delete this model", key=f"train.delete.{chosen}"):
-            training.delete(chosen)
-            st.rerun()
+    with right:
+        _delete(chosen, "Delete")
     return names[chosen]
 
 
+def _delete(name: str, label: str) -> None:
+    """Draw the way to delete a trained model, which asks first."""
+    with st.popover(plain(label), icon=":material/delete:", width="stretch"):
+        st.text(
+            f"{name} cannot be brought back. Galleries keep the vectors that it made, but it "
+            "embeds no more."
+        )
+        if st.button("Delete this model", key=f"train.delete.{name}"):
+            training.delete(name)
+            st.rerun()
+
+
+def _side_by_side(found: Sequence[TrainedModel]) -> None:
+    """Draw what every model gained over what it began as."""
+    rows = []
+    for one in found:
+        gains = {cells[0]: cells[3] for cells in table(one.result)}
+        rows.append(
+            [
+                *(one.name, NAMES.get(one.settings.kind, "?"), one.settings.gallery),
+                *(one.settings.model or "from scratch", _POSITIVES[one.settings.positives]),
+                *(gains.get(name, "—") for name in _BRIEF),
+            ]
+        )
+    columns = ["model", "kind", "gallery", "began as", "taught by"]
+    frame = pd.DataFrame(rows, columns=[*columns, *(f"{name}: gain" for name in _BRIEF)])
+    with st.expander(f"All {len(found)}, side by side", icon=":material/table_rows:"):
+        st.caption("Each gain is over what that model began as, on its own held-out originals.")
+        st.dataframe(frame, hide_index=True, height="content" if len(found) < 10 else 380)
+
+
 def show(gallery: Gallery, model: TrainedModel) -> None:
-    """Draw what a model gained, and how it came about."""
+    """Draw what a model gained, where it can be used, and how it came about."""
     result = model.result
     base = model.settings.model or "an untrained network"
     st.markdown(
@@ -79,6 +117,11 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
         f"seen; trained on {result['trained_on']:,}, {result['epochs']:,} epochs in "
         f"{result['training_seconds']:,.0f} s, kept epoch {result['best_epoch']:,}."
     )
+    if not result["best_epoch"]:
+        st.info(
+            "No epoch had a better held-out retrieval than the beginning, so the model is as it "
+            "began: give it more originals, other positives, or another learning rate."
+        )
     _gains(result)
     if "unseen" in result:
         changes = ", ".join(result["unseen"]["changes"])
@@ -90,11 +133,13 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
             f"The dense head tells {result['pairs']['accuracy']:.1%} of held-out pairs right "
             f"[{low:.1%}, {high:.1%}]; half of them are alike."
         )
+    _use(gallery, model)
     curves = model.curves
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key="curves", name=f"training {model.name}")
-    left, right, _ = st.columns([1, 1, 3])
-    left.download_button(
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.caption(CURVES_TOLD)
+    right.download_button(
         "JSON",
         lambda: json.dumps(
             {**result, "settings": model.settings.as_dict(), "curves": curves.as_dict()},
@@ -106,76 +151,61 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
         icon=":material/download:",
         width="stretch",
     )
-    if model.name in gallery.models():
-        right.page_link(
-            "pages/explore/search.py", label="Choose it in the sidebar", icon=":material/search:"
-        )
-    else:
-        with st.container():
-            widgets.offer_indexing(gallery, model.name)
     if model.settings.kind in AUTOENCODERS:
-        _pictures(gallery, model)
+        training_pictures.show(gallery, model)
 
 
 def _gains(part: dict[str, Any]) -> None:
+    """Draw before and after, and in words which gains are none of chance."""
     lines = table(part)
+    verdicts = [_verdict(part, name) for name, *_ in lines]
+    st.markdown(_in_words([name for name, *_ in lines], verdicts))
     frame = pd.DataFrame(
-        [[_MEANING[name], name, *cells] for name, *cells in lines],
-        columns=["what", *_HEADER],
+        [
+            [name, *cells, verdict, _MEANING[name]]
+            for (name, *cells), verdict in zip(lines, verdicts, strict=True)
+        ],
+        columns=[*_HEADER, "verdict", "what"],
     )
     st.dataframe(frame, hide_index=True, height="content")
 
 
-def _pictures(gallery: Gallery, model: TrainedModel) -> None:
-    """Draw what an autoencoder makes of images of the gallery."""
-    try:
-        network = resources.autoencoder(model.name)
-        chosen = _held_out(gallery, model)
-    except AinaError as error:
-        st.error(plain(error))
+def _verdict(part: dict[str, Any], name: str) -> str:
+    """Whether an interval leaves out zero."""
+    whole = name == "recovery_r_precision"
+    low, high = part[name]["interval"] if whole else part["intervals"][name]
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+def _in_words(names: Sequence[str], verdicts: Sequence[str]) -> str:
+    said = []
+    for verdict in ("better", "worse"):
+        mine = [name for name, one in zip(names, verdicts, strict=True) if one == verdict]
+        if mine:
+            said.append(f"**{verdict}** by {plain(', '.join(mine))}")
+    if not said:
+        return "No figure is clearly better or worse: every interval of a gain holds zero."
+    rest = "; of the rest the interval of the gain holds zero" if "undecided" in verdicts else ""
+    return f"After training it is {', and '.join(said)}{rest}."
+
+
+def _use(gallery: Gallery, model: TrainedModel) -> None:
+    """Draw the ways on: index the gallery by the model, or go where it can be used."""
+    if model.name not in gallery.models():
+        with st.container():
+            widgets.offer_indexing(gallery, model.name)
         return
-    if not chosen:
-        st.info("The images that were held out are not in this gallery.")
-        return
-    pictures = {image_id: images.decode(gallery.read(image_id)).pixels for image_id in chosen}
-    st.subheader("What it sees, and what it makes of that")
-    st.caption("Originals that training has not seen; below each its reconstruction.")
-    seen, made = network.reconstruct(list(pictures.values()))
-    for place, one, other in zip(st.columns(_SHOWN), seen, made, strict=False):
-        place.image(_enlarged(one), width="stretch")
-        place.image(_enlarged(other), width="stretch")
-    st.subheader("From one image to another")
-    left, right = st.columns(2)
-    first = left.selectbox("From", chosen, key="train.from")
-    second = right.selectbox("To", chosen, index=min(1, len(chosen) - 1), key="train.to")
-    way = network.interpolate(pictures[first], pictures[second], _SHOWN)
-    for place, one in zip(st.columns(_SHOWN), way, strict=True):
-        place.image(_enlarged(one), width="stretch")
-    if network.samples:
-        st.subheader("Drawn at random")
-        seed = int(st.number_input("Seed", min_value=0, value=0, key="train.sample", width=160))
-        for place, one in zip(st.columns(_SHOWN), network.sample(_SHOWN, seed), strict=True):
-            place.image(_enlarged(one), width="stretch")
-
-
-def _held_out(gallery: Gallery, model: TrainedModel) -> list[str]:
-    """Some images that the model has not seen, of those that the gallery still has."""
-    from aina_core.models.trained import manifest
-
-    test = manifest(model.name)["data"]["split"]["test"]
-    if gallery.name != model.settings.gallery:
-        return []
-    found = []
-    for image_id in test:
-        record = gallery.catalogue.image(image_id)
-        if record is not None and record.failure is None and gallery.path(record).is_file():
-            found.append(image_id)
-        if len(found) == _SHOWN:
-            break
-    return found
-
-
-def _enlarged(picture: np.ndarray) -> np.ndarray:
-    """A small picture with its pixels to be seen, uint8 (2 h, 2 w, 3)."""
-    enlarged: np.ndarray = picture.repeat(2, axis=0).repeat(2, axis=1)
-    return enlarged
+    st.markdown(plain(f"The gallery {gallery.name} is indexed by {model.name}. Use it:"))
+    base = model.settings.model
+    others = (base,) if base in gallery.models() else ()
+    ways = (
+        ("Search", "pages/explore/search.py", ":material/image_search:", {}),
+        ("Map", "pages/explore/map.py", ":material/scatter_plot:", {}),
+        ("Compare", "pages/explore/compare.py", ":material/compare:", {"others": others}),
+        ("Explain", "pages/explore/explain.py", ":material/visibility:", {}),
+        ("Robustness", "pages/study/robustness.py", ":material/science:", {}),
+    )
+    for place, (label, page, icon, changes) in zip(st.columns(len(ways)), ways, strict=True):
+        if place.button(label, icon=icon, key=f"train.use.{label}", width="stretch"):
+            state.change(model=model.name, **changes)
+            st.switch_page(page)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from aina_core.figures.colours import CATEGORIES
+from aina_core.figures.colours import CATEGORIES, HIT, REST
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+_FOREGROUND = "#000000"  # drawn in the colour of the text, on light and dark
 
 
 def training_curves(
     losses: Sequence[float | None], scores: Sequence[float], best: int
 ) -> go.Figure:
-    """Draw loss and retrieval score side by side, the best epoch marked.
+    """Draw loss and held-out retrieval side by side, the epoch that is kept marked.
 
     Args:
         losses: of each epoch; None for epoch 0, before the first step.
@@ -25,47 +27,82 @@ def training_curves(
 
     epochs = list(range(len(scores)))
     figure = go.Figure()
-    look: dict[str, Any] = {"mode": "lines+markers", "marker": {"size": 5}, "showlegend": False}
-    figure.add_scatter(
-        x=epochs[1:],
-        y=list(losses[1:]),
-        line={"color": CATEGORIES[0]},
-        hovertemplate="epoch %{x}: loss %{y:.4f}<extra></extra>",
-        **look,
-    )
-    figure.add_scatter(
-        x=epochs,
-        y=list(scores),
-        xaxis="x2",
-        yaxis="y2",
-        line={"color": CATEGORIES[2]},
-        hovertemplate="epoch %{x}: score %{y:.3f}<extra></extra>",
-        **look,
-    )
+    _add(figure, "loss, mean of an epoch", epochs[1:], losses[1:], CATEGORIES[1], ".4f")
+    _add(figure, "held-out retrieval", epochs, scores, HIT, ".3f", second=True)
     if epochs:
+        figure.add_scatter(
+            x=[0, max(epochs[-1], 1)],
+            y=[scores[0]] * 2,
+            xaxis="x2",
+            yaxis="y2",
+            mode="lines",
+            line={"color": REST, "width": 2, "dash": "dot"},
+            name="before training",
+            hovertemplate="before training: %{y:.3f}<extra></extra>",
+        )
         figure.add_scatter(
             x=[best],
             y=[scores[best]],
             xaxis="x2",
             yaxis="y2",
             mode="markers",
-            marker={"size": 11, "color": CATEGORIES[1], "symbol": "star"},
-            name="kept",
-            hovertemplate="kept: epoch %{x}, score %{y:.3f}<extra></extra>",
+            marker={"size": 12, "color": _FOREGROUND, "symbol": "star"},
+            name=f"kept: epoch {best}",
+            hovertemplate="kept: epoch %{x}, %{y:.3f}<extra></extra>",
         )
-    axis = {"title": "epoch", "showgrid": False, "rangemode": "tozero"}
     figure.update_layout(
-        height=280,
-        margin={"l": 56, "r": 8, "t": 8, "b": 40},
-        xaxis={**axis, "domain": [0.03, 0.47]},
-        xaxis2={**axis, "domain": [0.56, 1.0], "anchor": "y2"},
+        height=310,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        xaxis=_across(len(scores), [0.0, 0.45]),
+        xaxis2={**_across(len(scores), [0.56, 1.0]), "anchor": "y2"},
+        yaxis={"title": "loss", "automargin": True, "exponentformat": "power"},
         yaxis2={
-            "title": "retrieval score",
+            "title": "held-out retrieval",
             "anchor": "x2",
             "automargin": True,
+            "range": _around(scores),
         },
-        legend={"x": 0.55, "y": 1.08, "orientation": "h"},
+        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )
     return figure
+
+
+def _add(
+    figure: go.Figure,
+    name: str,
+    epochs: Sequence[int],
+    values: Sequence[float | None],
+    colour: str,
+    digits: str,
+    *,
+    second: bool = False,
+) -> None:
+    """Draw one curve, in the left or the second panel."""
+    figure.add_scatter(
+        x=list(epochs),
+        y=list(values),
+        xaxis="x2" if second else "x",
+        yaxis="y2" if second else "y",
+        mode="lines+markers",
+        marker={"size": 5},
+        line={"color": colour, "width": 2.5},
+        name=name,
+        hovertemplate=f"epoch %{{x}}: %{{y:{digits}}}<extra>{name}</extra>",
+    )
+
+
+def _around(scores: Sequence[float]) -> list[float] | None:
+    """Return a range of shares that shows how scores differ, and no difference where none is."""
+    if not scores:
+        return None
+    low, high = min(scores), max(scores)
+    room = max(0.08 * (high - low), 0.02)
+    return [max(low - room, -0.02), min(high + room, 1.02)]
+
+
+def _across(count: int, domain: list[float]) -> dict[str, Any]:
+    """Return an axis of epochs; few of them have whole numbers of their own."""
+    steps: dict[str, Any] = {"dtick": 1} if count <= 10 else {}
+    return {"title": "epoch", "showgrid": False, "rangemode": "tozero", "domain": domain, **steps}

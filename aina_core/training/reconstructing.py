@@ -4,14 +4,58 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from aina_core import images, modifications
 from aina_core.embedding import preprocess
 from aina_core.errors import InputError
+from aina_core.gallery import Gallery
 from aina_core.models import get, load_network
 from aina_core.models.trained import manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstructed:
+    """What an autoencoder makes of images, each uint8 (n, side, side, 3).
+
+    Attributes:
+        originals: the images as the network would see them unchanged.
+        seen: what it was given: the originals, or their changed versions.
+        made: what it made of that.
+    """
+
+    originals: np.ndarray
+    seen: np.ndarray
+    made: np.ndarray
+
+
+def unseen(model: str, gallery: Gallery, most: int) -> list[str]:
+    """Return ids of a gallery's images that the training of a model has not seen.
+
+    Of the gallery that it was trained on they are originals that were held out for the table at
+    the end; another gallery's are all taken for unseen.
+
+    Args:
+        model: name of a trained model.
+        gallery: any.
+        most: how many, evenly spaced in the order of their ids.
+
+    Raises:
+        InputError: no model of that name was trained here.
+        DamagedError: its record cannot be read.
+    """
+    data = manifest(model)["data"]
+    records = gallery.catalogue.images()
+    own = gallery.name == data["gallery"]
+    ids = data["split"]["test"] if own else sorted(records)
+    there = [i for i in ids if i in records and records[i].failure is None]
+    places = np.linspace(0, len(there) - 1, min(most, len(there))).round().astype(int)
+    chosen = [there[place] for place in places]
+    return [one for one in chosen if gallery.path(records[one]).is_file()]
 
 
 class Autoencoder:
@@ -69,6 +113,43 @@ class Autoencoder:
         """Return what the network sees of pictures, and what it makes of that: 2 × uint8."""
         seen = self.inputs(pictures)
         return seen, self.decode(self.codes(seen))
+
+    def look(
+        self, gallery: Gallery, ids: Sequence[str], change: str | None = None
+    ) -> Reconstructed:
+        """Return what it makes of images of a gallery, or of their changed versions.
+
+        Args:
+            gallery: where they are.
+            ids: of the images.
+            change: name of a modification or profile; None for the images as they are.
+
+        Raises:
+            ImageError: one cannot be read.
+            UnknownNameError: nothing changes images by that name.
+        """
+        pictures = [images.decode(gallery.read(image_id)).pixels for image_id in ids]
+        originals = self.inputs(pictures)
+        seen = originals
+        if change is not None:
+            changed = (modifications.apply(change, Image.fromarray(one)) for one in pictures)
+            seen = self.inputs([np.asarray(one) for one in changed])
+        return Reconstructed(originals, seen, self.decode(self.codes(seen)))
+
+    def between(
+        self, gallery: Gallery, first: str, second: str, steps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the way from one image of a gallery to another; see `interpolate`.
+
+        Returns:
+            The two images as the network sees them, uint8 (2, side, side, 3); and the way, uint8
+            (steps, side, side, 3).
+
+        Raises:
+            ImageError: one cannot be read.
+        """
+        pictures = [images.decode(gallery.read(image_id)).pixels for image_id in (first, second)]
+        return self.inputs(pictures), self.interpolate(pictures[0], pictures[1], steps)
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Return pictures of embeddings drawn from the normal distribution, uint8 (count, …).

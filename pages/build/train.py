@@ -4,7 +4,7 @@ import streamlit as st
 
 from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
-from ui import state, training, training_results, widgets
+from ui import state, training, training_live, training_results, widgets
 from ui.text import plain
 
 st.title("Train")
@@ -19,7 +19,7 @@ widgets.link_problems()
 try:
     gallery = open_gallery(now.gallery)
     training.form(gallery)
-    training.live()
+    training_live.live()
     chosen = training_results.choose()
     if chosen is not None:
         training_results.show(gallery, chosen)

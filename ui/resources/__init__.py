@@ -31,12 +31,19 @@ from ui.resources.recognising import classes_of, labels_of, of_class
 from ui.resources.reranking import reranked
 from ui.resources.similarities import examples, groups, images_of_labels, matrix, spread
 from ui.resources.studies import study, study_report
-from ui.resources.training import autoencoder
+from ui.resources.training import (
+    autoencoder,
+    between,
+    reconstructed,
+    training_problem,
+    unseen_images,
+)
 
 __all__ = [
     "OpenMap",
     "agreement",
     "autoencoder",
+    "between",
     "check_folder",
     "checked_file",
     "checked_folder",
@@ -58,6 +65,7 @@ __all__ = [
     "pictures_in",
     "pool",
     "query_vector",
+    "reconstructed",
     "reranked",
     "result",
     "searcher",
@@ -66,6 +74,8 @@ __all__ = [
     "study",
     "study_report",
     "suggestion",
+    "training_problem",
+    "unseen_images",
     "upload_size",
     "upload_thumbnail",
     "upright",
