@@ -345,18 +345,12 @@ def test_without_tries_the_command_says_what_would_help(spark, photos, tmp_path)
 
 
 def test_what_a_worker_says_is_what_people_read(spark):
-    def differ(batches):
-        yield from worker.embed(batches, worker.Work(LITE0, {}), lambda _: None, {})
+    def refuse(batches):
+        raise ModelError("The worker has other weights.")
 
-    frame = spark.range(1)
-    with pytest.raises(ModelError, match=f"^The model {LITE0} differs on the worker .*weights"):
-        run(
-            spark,
-            "x",
-            lambda: frame.mapInArrow(differ, "id string").count(),
-            progress=silent,
-            stop=never,
-        )
+    counted = spark.range(0, 1, 1, 1).mapInArrow(refuse, "id string").count
+    with pytest.raises(ModelError, match=r"^The worker has other weights\.$"):
+        run(spark, "x", counted, progress=silent, stop=never)
 
 
 # ── without Spark ────────────────────────────────────────────────────────────────────────────────
@@ -420,6 +414,15 @@ def test_only_what_a_job_has_written_is_replaced(tmp_path):
     (out / "letter.txt").touch()
     with pytest.raises(InputError, match="holds other things"):
         check(overwrite=True)
+
+
+def test_a_worker_with_other_weights_is_refused(embedder):
+    ours = embedder.fingerprint()
+    batches = worker.embed([], worker.Work(embedder.model, ours), lambda _: None, {})
+    assert list(batches) == []
+    other = worker.Work(embedder.model, {**ours, "weights": "0" * 64})
+    with pytest.raises(ModelError, match=r"tiny differs on the worker .* \(weights\)"):
+        list(worker.embed([], other, lambda _: None, {}))
 
 
 def test_the_device_is_what_spark_has_given():
