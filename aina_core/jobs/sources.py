@@ -223,18 +223,16 @@ def _empty_files(spark: SparkSession, listed: DataFrame, root: str) -> DataFrame
         listed: see `_listing`.
         root: the folder, as Spark writes it.
     """
-    from pyspark.sql import DataFrame as Frame
     from pyspark.sql import functions as f
+    from pyspark.sql.classic.column import Column
 
     jvm: Any = spark._jvm
     names: Any = listed._jdf.inputFiles()
     if len(names) == listed.count():
         return None
-    strings = jvm.org.apache.spark.sql.Encoders.STRING()
-    every = Frame(
-        spark._jsparkSession.createDataset(jvm.java.util.Arrays.asList(names), strings).toDF(),
-        spark,
-    )
+    # without a way through Python, which would take a call for each of them
+    column = Column(jvm.org.apache.spark.sql.functions.lit(names))
+    every = spark.range(1).select(f.explode(column).alias("value"))
     # encoded as in an address, but for its "+"; with one slash or three before a path
     decoded = f.url_decode(f.regexp_replace("value", r"\+", "%2B"))
     start = len(_SLASHES.sub(r"\1:/", root).rstrip("/")) + 2
