@@ -1,0 +1,293 @@
+"""The nearest of every row among all: on Spark, exact or by an Annoy index of each block.
+
+Exact: every two blocks are a task, so each pair of rows is compared once, for both its ends. Annoy:
+every block is a task that builds an index of its rows and is asked for every row. Either way a
+second stage merges what the tasks found, block by block, and nothing of it passes the driver.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from aina_core.errors import InputError
+from aina_core.index import Index, open_index
+from aina_core.jobs.blocks import Cut, Filling, chunked, numbered
+from aina_core.jobs.joining import Found, nearest_among, nearest_between, nearest_within
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: How neighbours are found.
+METHODS = ("exact", "annoy")
+#: More neighbours of a row than this are a matrix rather than a list.
+MOST_K = 1000
+#: A block with an index takes so many bytes at most, on the worker's disk.
+INDEXED_BYTES = 1 << 30
+#: An index of fewer rows finds no sooner than a comparison with all of them.
+LEAST_INDEXED = 5000
+
+_PARTIAL = "block int, place int, numbers binary, near binary"
+_FLAT = "block int, number bigint, rank int, neighbour bigint, similarity float"
+_PIECE = 1 << 16  # neighbours in one record of partial results
+_BUFFERED = 4096  # rows that sampled queries are compared with at once
+
+
+def check_k(k: int, count: int) -> None:
+    """Refuse a number of neighbours that there cannot be.
+
+    Raises:
+        InputError: it is below 1 or above `MOST_K`, or there are not two rows.
+    """
+    if not 1 <= k <= MOST_K:
+        raise InputError(f"{k} neighbours were asked for; ask for 1 to {MOST_K:,}.")
+    if count < 2:
+        raise InputError(f"Neighbours need at least two embeddings, and there are {count}.")
+
+
+def exact_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
+    """Return the exact k nearest of every row, as `_FLAT`, a block a partition."""
+    found = paired(chunked(rows, cut), cut).mapInArrow(partial(_join, cut.starts, cut.dim, k), _PARTIAL)
+    return _merged(found, cut, k)
+
+
+def annoy_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
+    """Return the k nearest of every row that an Annoy index of each block finds, as `_FLAT`."""
+    found = asked(chunked(rows, cut), cut).mapInArrow(partial(_ask, cut.starts, cut.dim, k), _PARTIAL)
+    return _merged(found, cut, k)
+
+
+def paired(chunks: DataFrame, cut: Cut) -> DataFrame:
+    """Send the chunks of every two blocks, and of each with itself, to a partition of their own.
+
+    The column `task` is its number: of blocks (0, 0), (0, 1), … (1, 1), …
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    every = F.explode(F.sequence(F.lit(0), F.lit(cut.count - 1)))
+    low, high = F.least("block", "other"), F.greatest("block", "other")
+    before = low * F.lit(2 * cut.count - 1) - low * low  # twice the tasks of lower blocks, less low
+    task = ((before / 2).cast("int") + high).alias("task")
+    sent = chunks.withColumn("other", every).select(task, "block", "place", "vectors")
+    return sent.repartitionById(cut.count * (cut.count + 1) // 2, "task")
+
+
+def tasks(count: int) -> list[tuple[int, int]]:
+    """The two blocks of each task of `paired`, by its number."""
+    return [(low, high) for low in range(count) for high in range(low, count)]
+
+
+def asked(chunks: DataFrame, cut: Cut) -> DataFrame:
+    """Send every chunk to every block's partition, the block's own chunks first.
+
+    The column `task` is the number of that block.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    every = F.explode(F.sequence(F.lit(0), F.lit(cut.count - 1)))
+    sent = chunks.withColumn("task", every).repartitionById(cut.count, "task")
+    return sent.sortWithinPartitions(F.col("block") != F.col("task"), "block", "place")
+
+
+def with_ids(flat: DataFrame, rows: DataFrame, cut: Cut) -> DataFrame:
+    """Return `_FLAT` by ids: `id`, `neighbour`, `rank` from 1 on, `similarity`, in this order."""
+    ids = numbered(rows, cut)
+    own = ids.withColumnRenamed("id", "own")
+    other = ids.withColumnRenamed("id", "theirs").withColumnRenamed("number", "neighbour")
+    named = flat.join(own, "number").join(other, "neighbour")
+    placed = named.repartitionById(cut.count, "block").sortWithinPartitions("number", "rank")
+    return placed.selectExpr("own AS id", "theirs AS neighbour", "rank", "similarity")
+
+
+def records(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, int, pa.Buffer]]:
+    """Yield task, block, place and vectors of the chunks that a task has got."""
+    for batch in batches:
+        tasks, blocks, places = (batch.column(n).to_pylist() for n in ("task", "block", "place"))
+        vectors = batch.column("vectors")
+        for at, (task, block, place) in enumerate(zip(tasks, blocks, places, strict=True)):
+            yield task, block, place, vectors[at].as_buffer()
+
+
+def filled(
+    starts: tuple[int, ...], dim: int, batches: Iterable[pa.RecordBatch]
+) -> list[tuple[int, np.ndarray]]:
+    """Gather the one or two blocks of a task of `paired`: their numbers and vectors, ascending."""
+    blocks: dict[int, Filling] = {}
+    for _, block, place, vectors in records(batches):
+        if block not in blocks:
+            blocks[block] = Filling(starts[block + 1] - starts[block], dim)
+        blocks[block].fill(place, vectors)
+    return [(block, blocks[block].full()) for block in sorted(blocks)]
+
+
+def _join(
+    starts: tuple[int, ...], dim: int, k: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    blocks = filled(starts, dim, batches)
+    if len(blocks) == 1:
+        ((block, vectors),) = blocks
+        yield from _pieces(block, 0, nearest_within(vectors, starts[block], k))
+    elif blocks:
+        (one, left), (other, right) = blocks
+        found = nearest_between(left, right, (starts[one], starts[other]), k)
+        yield from _pieces(one, 0, found[0])
+        yield from _pieces(other, 0, found[1])
+
+
+def _ask(
+    starts: tuple[int, ...], dim: int, k: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    with tempfile.TemporaryDirectory(prefix="aina-annoy-") as name:
+        index: Index | None = None
+        vectors = np.empty((0, dim), np.float32)
+        for task, block, place, data in records(batches):
+            part = np.frombuffer(data, np.float32).reshape(-1, dim)
+            if block == task:
+                if not len(vectors):
+                    shape = (starts[task + 1] - starts[task], dim)
+                    vectors = np.memmap(Path(name, "rows"), np.float32, "w+", shape=shape)
+                vectors[place : place + len(part)] = part
+                continue
+            index = index or open_index("annoy", vectors, Path(name), checksum="")
+            numbers, near = index.search(part, k)
+            yield from _pieces(block, place, _padded(numbers + starts[task], near, k))
+        if len(vectors):
+            index = index or open_index("annoy", vectors, Path(name), checksum="")
+            yield from _of_its_own(index, vectors, task, starts[task], k)
+
+
+def _of_its_own(
+    index: Index, vectors: np.ndarray, block: int, first: int, k: int
+) -> Iterator[pa.RecordBatch]:
+    """The nearest of a block's rows in the block itself."""
+    if len(vectors) == 1:
+        return
+    for start in range(0, len(vectors), _BUFFERED):
+        own = np.arange(start, min(start + _BUFFERED, len(vectors)))
+        numbers, near = index.search(np.asarray(vectors[own]), k + 1)
+        others = numbers != own[:, None]
+        # of many equal rows the k + 1 found need not include the row itself
+        others[others.all(axis=1), -1] = False
+        left = len(own), numbers.shape[1] - 1
+        found = numbers[others].reshape(left) + first, near[others].reshape(left)
+        yield from _pieces(block, start, _padded(*found, k))
+
+
+def _padded(numbers: np.ndarray, near: np.ndarray, k: int) -> Found:
+    """What an index found of fewer than k rows, as it is found of more."""
+    found = Found.nothing(len(numbers), k)
+    found.numbers[:, : numbers.shape[1]], found.near[:, : near.shape[1]] = numbers, near
+    return found
+
+
+def _pieces(block: int, place: int, found: Found) -> Iterator[pa.RecordBatch]:
+    """Yield records of `_PARTIAL`, neither too large nor too many."""
+    count, k = found.numbers.shape
+    step = max(1, _PIECE // k)
+    for start in range(0, count, step):
+        part = slice(start, start + step)
+        yield pa.RecordBatch.from_pydict(
+            {
+                "block": pa.array([block], pa.int32()),
+                "place": pa.array([place + start], pa.int32()),
+                "numbers": pa.array([found.numbers[part].tobytes()], pa.binary()),
+                "near": pa.array([found.near[part].tobytes()], pa.binary()),
+            }
+        )
+
+
+def _merged(partials: DataFrame, cut: Cut, k: int) -> DataFrame:
+    sent = partials.repartitionById(cut.count, "block")
+    return sent.mapInArrow(partial(_merge, cut.starts, k), _FLAT)
+
+
+def _merge(
+    starts: tuple[int, ...], k: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Merge what tasks found for the rows of one block, piece by piece as it comes."""
+    block, whole = -1, Found.nothing(0, k)
+    for batch in batches:
+        for at, place in enumerate(batch.column("place").to_pylist()):
+            if block < 0:
+                block = batch.column("block")[at].as_py()
+                whole = Found.nothing(starts[block + 1] - starts[block], k)
+            part = _piece(batch, at, k)
+            rows = slice(place, place + len(part.near))
+            known = Found(whole.numbers[rows], whole.near[rows]).with_part(0, part)
+            whole.numbers[rows], whole.near[rows] = known.numbers, known.near
+    for start in range(0, len(whole.near), _BUFFERED):
+        rows = slice(start, start + _BUFFERED)
+        own, rank = np.nonzero(whole.numbers[rows] >= 0)
+        yield pa.RecordBatch.from_pydict(
+            {
+                "block": pa.array(np.full(len(own), block, np.int32)),
+                "number": pa.array(own + start + starts[block]),
+                "rank": pa.array((rank + 1).astype(np.int32)),
+                "neighbour": pa.array(whole.numbers[own + start, rank]),
+                "similarity": pa.array(whole.near[own + start, rank]),
+            }
+        )
+
+
+def _piece(batch: pa.RecordBatch, at: int, k: int) -> Found:
+    numbers, near = (batch.column(name)[at].as_buffer() for name in ("numbers", "near"))
+    return Found(
+        np.frombuffer(numbers, np.int64).reshape(-1, k), np.frombuffer(near, np.float32).reshape(-1, k)
+    )
+
+
+def sampled(
+    rows: DataFrame, cut: Cut, k: int, size: int
+) -> tuple[list[str], np.ndarray]:
+    """Compare rows, chosen by their ids' hash, with all others.
+
+    Returns:
+        Their ids, and the similarity of the k-th nearest of each, float32 (s,); of the farthest
+        where there are fewer.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    chosen = rows.select("id", "embedding").orderBy(F.xxhash64("id")).limit(size).toArrow()
+    queries = chosen.column("embedding").combine_chunks().flatten().to_numpy()
+    queries = np.ascontiguousarray(queries.reshape(-1, cut.dim), np.float32)
+    wanted = min(k, cut.starts[-1] - 1) + 1  # every row finds itself too
+    among = partial(_among, queries, wanted)
+    parts = chunked(rows, cut).mapInArrow(among, _PARTIAL).toArrow()
+    whole = Found.nothing(len(queries), wanted)
+    for batch in parts.to_batches():
+        for at, place in enumerate(batch.column("place").to_pylist()):
+            whole = whole.with_part(place, _piece(batch, at, wanted))
+    return chosen.column("id").to_pylist(), whole.near[:, -1]
+
+
+def _among(
+    queries: np.ndarray, k: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The nearest of a few queries in one block."""
+    whole, number = Found.nothing(len(queries), k), 0
+    waiting: list[np.ndarray] = []
+    for batch in batches:
+        for at in range(len(batch)):
+            data = batch.column("vectors")[at].as_buffer()
+            waiting.append(np.frombuffer(data, np.float32).reshape(-1, queries.shape[1]))
+        if sum(map(len, waiting)) >= _BUFFERED:
+            whole, number = _among_these(whole, queries, waiting, number)
+            waiting = []
+    if waiting:
+        whole, _ = _among_these(whole, queries, waiting, number)
+    yield from _pieces(0, 0, whole)
+
+
+def _among_these(
+    whole: Found, queries: np.ndarray, waiting: list[np.ndarray], number: int
+) -> tuple[Found, int]:
+    """Merge what is near in some rows, numbered within the task; return the next number too."""
+    vectors = np.concatenate(waiting)
+    found = nearest_among(queries, vectors, number, whole.near.shape[1])
+    return whole.with_part(0, found), number + len(vectors)
