@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import studied as studied_settings  # noqa: E402  beside this file
 import tiny as tiny_model  # noqa: E402
+from sparked import spark_session  # noqa: E402, F401  a fixture
 
 OTHER_TINY = "other-tiny"
 

@@ -55,8 +55,13 @@ class Runtime(Protocol):
 
 
 def cores() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """The number of processors that this process may use; fewer where `AINA_CORES` says so.
+
+    One of several processes that share a machine, as Spark's are, gets its share that way.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    given = os.environ.get("AINA_CORES", "")
+    return min(allowed, int(given)) if given.isdecimal() and int(given) else allowed
 
 
 def choose(device: str | None, runtime: str | None) -> tuple[str, str]:

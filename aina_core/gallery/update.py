@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from aina_core.errors import DamagedError, GalleryError, ImageError, InputError
 from aina_core.gallery.catalogue import ImageRecord
 from aina_core.gallery.journal import Journal
 from aina_core.gallery.labels import Labels
+from aina_core.gallery.looking import look
 from aina_core.gallery.plan import Changes, Plan, Task
 from aina_core.gallery.scan import walk
 from aina_core.work import Progress, Stop, never, silent
@@ -217,25 +217,24 @@ class _Run:
 
     def _prepare(self, task: Task) -> tuple[np.ndarray | None, _Prepared]:
         """Look at a file, on a worker thread."""
-        file, sha256 = task.file, ""
-        try:
+        file = task.file
+
+        def read() -> bytes:
             if file.problem is not None:
                 raise ImageError(file.problem)
-            data = images.read_bytes(file.path)
-            sha256 = hashlib.sha256(data).hexdigest()
-            decoded = images.decode(data, at_least=self.embedder.reduced_side)
-        except ImageError as error:
-            record = ImageRecord(file.id, file.size, file.mtime_ns, sha256, failure=str(error))
-            return None, _Prepared(record)
-        record = ImageRecord(
-            file.id, file.size, file.mtime_ns, sha256, decoded.width, decoded.height
+            return images.read_bytes(file.path)
+
+        record, pixels = look(
+            file.id, file.size, file.mtime_ns, read, at_least=self.embedder.reduced_side
         )
         prepared = _Prepared(record)
-        if not (task.shown and task.known is not None and task.known.sha256 == sha256):
+        if pixels is None:
+            return None, prepared
+        if not (task.shown and task.known is not None and task.known.sha256 == record.sha256):
             started = time.monotonic()
-            prepared.thumbnail = images.thumbnail(decoded.pixels)
+            prepared.thumbnail = images.thumbnail(pixels)
             prepared.seconds = time.monotonic() - started
-        return decoded.pixels if task.row_of != sha256 else None, prepared
+        return pixels if task.row_of != record.sha256 else None, prepared
 
     def _commit(
         self, plan: Plan, changes: Changes, journal: Journal, previous: dict[str, Any] | None
