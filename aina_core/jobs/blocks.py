@@ -109,12 +109,12 @@ def blocks_for(count: int, dim: int, cores: int) -> int:
 
 def block_of(borders: tuple[str, ...]) -> Column:
     """Return the number of a row's block as a column: how many borders its id has reached."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as f
 
     if not borders:
-        return F.lit(0)
-    reached = F.filter(F.array(*map(F.lit, borders)), lambda border: border <= F.col("id"))
-    return F.size(reached)
+        return f.lit(0)
+    reached = f.filter(f.array(*map(f.lit, borders)), lambda border: border <= f.col("id"))
+    return f.size(reached)
 
 
 def chunked(rows: DataFrame, cut: Cut) -> DataFrame:
@@ -141,7 +141,9 @@ def _inside(rows: DataFrame, cut: Cut) -> DataFrame:
     return given.repartitionById(cut.count, "block").sortWithinPartitions("id")
 
 
-def _numbers(starts: tuple[int, ...], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _numbers(
+    starts: tuple[int, ...], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     number = None
     for batch in batches:
         if not len(batch):

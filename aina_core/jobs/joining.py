@@ -13,6 +13,7 @@ import numpy as np
 
 from aina_core.duplicates.indexed import too_many
 from aina_core.duplicates.pairs import pair_similarities
+from aina_core.index import Index
 from aina_core.index.matmul import reaching
 
 #: So many proposals wait to be decided, or a tile's worth more: 80 MB of them.
@@ -21,6 +22,7 @@ MOST_WAITING = 4_000_000
 _LEFT, _RIGHT = 1024, 4096
 # Products of matrices differ in the last bits from the similarities that count; see index/exact.py.
 _MARGIN = 1e-5
+_FIRST_K = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ class _Side:
         self._found = Found.nothing(len(vectors), k)
 
     def take(self, scores: np.ndarray, row: int, column: int) -> None:
-        """Look through a tile of scores (m, c) that begins at a row and at a column; −inf is none."""
+        """Look through a tile of scores (m, c), which begins at a row and a column; −inf is none."""
         count, width = scores.shape
         k, rows = self._k, slice(row, row + count)
         best = scores if width <= k else np.partition(scores, width - k, axis=1)[:, width - k :]
@@ -193,3 +195,34 @@ def pairs_between(
                 raise too_many(threshold, most)
     first, second, near = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     return first, second, near
+
+
+def pairs_by_index(
+    index: Index, queries: np.ndarray, threshold: float, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the rows of an index that reach a threshold: more are asked for until one does not.
+
+    Args:
+        index: over some rows.
+        queries: float32 (q, dim), unit rows; one that is in the index finds itself too.
+        threshold: the least cosine.
+        most: more pairs than so many are absurd.
+
+    Returns:
+        Places in the queries and rows of the index, int64 (p,) each, and similarities float32 (p,).
+
+    Raises:
+        InputError: there are more.
+    """
+    none = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    kept, own, k = [none], np.arange(len(queries)), _FIRST_K
+    while len(own):
+        if len(own) * (k // 4) > most:  # so many each has, from the round before
+            raise too_many(threshold, most)
+        others, near = index.search(queries[own], k)
+        through = (near[:, -1] < np.float32(threshold)) | (others.shape[1] < k)
+        rows, places = np.nonzero((near >= np.float32(threshold)) & through[:, None])
+        kept.append((own[rows], others[rows, places], near[rows, places]))
+        own, k = own[~through], 4 * k
+    first, second, found = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return first, second, found

@@ -7,11 +7,12 @@ second stage merges what the tasks found, block by block, and nothing of it pass
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +23,12 @@ from aina_core.jobs.blocks import Cut, Filling, chunked, numbered
 from aina_core.jobs.joining import Found, nearest_among, nearest_between, nearest_within
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 #: How neighbours are found.
 METHODS = ("exact", "annoy")
+#: The columns of the results.
+COLUMNS = ("id", "neighbour", "rank", "similarity")
 #: More neighbours of a row than this are a matrix rather than a list.
 MOST_K = 1000
 #: A block with an index takes so many bytes at most, on the worker's disk.
@@ -39,27 +42,34 @@ _PIECE = 1 << 16  # neighbours in one record of partial results
 _BUFFERED = 4096  # rows that sampled queries are compared with at once
 
 
-def check_k(k: int, count: int) -> None:
+def check_k(k: int) -> None:
     """Refuse a number of neighbours that there cannot be.
 
     Raises:
-        InputError: it is below 1 or above `MOST_K`, or there are not two rows.
+        InputError: it is below 1 or above `MOST_K`.
     """
     if not 1 <= k <= MOST_K:
         raise InputError(f"{k} neighbours were asked for; ask for 1 to {MOST_K:,}.")
-    if count < 2:
-        raise InputError(f"Neighbours need at least two embeddings, and there are {count}.")
+
+
+def indexes_for(count: int, dim: int, cores: int) -> int:
+    """Return how many blocks with an index each let every core work, and none be too large."""
+    return max(1, math.ceil(count * dim * 4 / INDEXED_BYTES), min(cores, count // LEAST_INDEXED))
 
 
 def exact_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
     """Return the exact k nearest of every row, as `_FLAT`, a block a partition."""
-    found = paired(chunked(rows, cut), cut).mapInArrow(partial(_join, cut.starts, cut.dim, k), _PARTIAL)
+    found = paired(chunked(rows, cut), cut).mapInArrow(
+        partial(_join, cut.starts, cut.dim, k), _PARTIAL
+    )
     return _merged(found, cut, k)
 
 
 def annoy_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
     """Return the k nearest of every row that an Annoy index of each block finds, as `_FLAT`."""
-    found = asked(chunked(rows, cut), cut).mapInArrow(partial(_ask, cut.starts, cut.dim, k), _PARTIAL)
+    found = asked(chunked(rows, cut), cut).mapInArrow(
+        partial(_ask, cut.starts, cut.dim, k), _PARTIAL
+    )
     return _merged(found, cut, k)
 
 
@@ -68,11 +78,11 @@ def paired(chunks: DataFrame, cut: Cut) -> DataFrame:
 
     The column `task` is its number: of blocks (0, 0), (0, 1), … (1, 1), …
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as f
 
-    every = F.explode(F.sequence(F.lit(0), F.lit(cut.count - 1)))
-    low, high = F.least("block", "other"), F.greatest("block", "other")
-    before = low * F.lit(2 * cut.count - 1) - low * low  # twice the tasks of lower blocks, less low
+    every = f.explode(f.sequence(f.lit(0), f.lit(cut.count - 1)))
+    low, high = f.least("block", "other"), f.greatest("block", "other")
+    before = low * f.lit(2 * cut.count - 1) - low * low  # twice the tasks of lower blocks, less low
     task = ((before / 2).cast("int") + high).alias("task")
     sent = chunks.withColumn("other", every).select(task, "block", "place", "vectors")
     return sent.repartitionById(cut.count * (cut.count + 1) // 2, "task")
@@ -88,11 +98,11 @@ def asked(chunks: DataFrame, cut: Cut) -> DataFrame:
 
     The column `task` is the number of that block.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as f
 
-    every = F.explode(F.sequence(F.lit(0), F.lit(cut.count - 1)))
+    every = f.explode(f.sequence(f.lit(0), f.lit(cut.count - 1)))
     sent = chunks.withColumn("task", every).repartitionById(cut.count, "task")
-    return sent.sortWithinPartitions(F.col("block") != F.col("task"), "block", "place")
+    return sent.sortWithinPartitions(f.col("block") != f.col("task"), "block", "place")
 
 
 def with_ids(flat: DataFrame, rows: DataFrame, cut: Cut) -> DataFrame:
@@ -140,50 +150,57 @@ def _join(
         yield from _pieces(other, 0, found[1])
 
 
-def _ask(
-    starts: tuple[int, ...], dim: int, k: int, batches: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def searched(
+    starts: tuple[int, ...], dim: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[tuple[Index, np.ndarray, int, int]]:
+    """Build the index of a task of `asked`, and yield what it is to be asked for.
+
+    The block's vectors and its index lie in a temporary folder of the worker, memory-mapped.
+
+    Yields:
+        The index; queries float32 (q, dim), of another block or, in the end, of its own; the number
+        of the first of them, and that of the index's first row.
+    """
     with tempfile.TemporaryDirectory(prefix="aina-annoy-") as name:
         index: Index | None = None
-        vectors = np.empty((0, dim), np.float32)
+        vectors, first = np.empty((0, dim), np.float32), 0
         for task, block, place, data in records(batches):
             part = np.frombuffer(data, np.float32).reshape(-1, dim)
             if block == task:
                 if not len(vectors):
-                    shape = (starts[task + 1] - starts[task], dim)
+                    first, shape = starts[task], (starts[task + 1] - starts[task], dim)
                     vectors = np.memmap(Path(name, "rows"), np.float32, "w+", shape=shape)
                 vectors[place : place + len(part)] = part
-                continue
-            index = index or open_index("annoy", vectors, Path(name), checksum="")
-            numbers, near = index.search(part, k)
-            yield from _pieces(block, place, _padded(numbers + starts[task], near, k))
-        if len(vectors):
-            index = index or open_index("annoy", vectors, Path(name), checksum="")
-            yield from _of_its_own(index, vectors, task, starts[task], k)
+            else:
+                index = index or _indexed(vectors, name)
+                yield index, part, starts[block] + place, first
+        index = index or _indexed(vectors, name) if len(vectors) else None
+        for start in range(0, len(vectors), _BUFFERED):
+            assert index is not None
+            yield index, np.array(vectors[start : start + _BUFFERED]), first + start, first
 
 
-def _of_its_own(
-    index: Index, vectors: np.ndarray, block: int, first: int, k: int
+def _indexed(vectors: np.ndarray, folder: str) -> Index:
+    # the checksum only tells the vectors of a folder from others
+    return open_index("annoy", vectors, Path(folder), checksum="")
+
+
+def _ask(
+    starts: tuple[int, ...], dim: int, k: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """The nearest of a block's rows in the block itself."""
-    if len(vectors) == 1:
-        return
-    for start in range(0, len(vectors), _BUFFERED):
-        own = np.arange(start, min(start + _BUFFERED, len(vectors)))
-        numbers, near = index.search(np.asarray(vectors[own]), k + 1)
+    for index, queries, number, first in searched(starts, dim, batches):
+        own = np.arange(number, number + len(queries))
+        numbers, near = index.search(queries, k + 1)
+        numbers += first
         others = numbers != own[:, None]
-        # of many equal rows the k + 1 found need not include the row itself
-        others[others.all(axis=1), -1] = False
-        left = len(own), numbers.shape[1] - 1
-        found = numbers[others].reshape(left) + first, near[others].reshape(left)
-        yield from _pieces(block, start, _padded(*found, k))
-
-
-def _padded(numbers: np.ndarray, near: np.ndarray, k: int) -> Found:
-    """What an index found of fewer than k rows, as it is found of more."""
-    found = Found.nothing(len(numbers), k)
-    found.numbers[:, : numbers.shape[1]], found.near[:, : near.shape[1]] = numbers, near
-    return found
+        # without itself k are left; with k + 1 others, as of many equal rows, the last goes
+        others[others.all(axis=1), k:] = False
+        found = Found.nothing(len(own), k)
+        rows, places = np.nonzero(others)
+        rank = places - (~others).cumsum(axis=1)[rows, places]
+        found.numbers[rows, rank], found.near[rows, rank] = numbers[rows, places], near[rows, places]
+        block = int(np.searchsorted(starts, number, side="right")) - 1
+        yield from _pieces(block, number - starts[block], found)
 
 
 def _pieces(block: int, place: int, found: Found) -> Iterator[pa.RecordBatch]:
@@ -238,22 +255,21 @@ def _merge(
 def _piece(batch: pa.RecordBatch, at: int, k: int) -> Found:
     numbers, near = (batch.column(name)[at].as_buffer() for name in ("numbers", "near"))
     return Found(
-        np.frombuffer(numbers, np.int64).reshape(-1, k), np.frombuffer(near, np.float32).reshape(-1, k)
+        np.frombuffer(numbers, np.int64).reshape(-1, k),
+        np.frombuffer(near, np.float32).reshape(-1, k),
     )
 
 
-def sampled(
-    rows: DataFrame, cut: Cut, k: int, size: int
-) -> tuple[list[str], np.ndarray]:
+def sampled(rows: DataFrame, cut: Cut, k: int, size: int) -> tuple[list[str], np.ndarray]:
     """Compare rows, chosen by their ids' hash, with all others.
 
     Returns:
         Their ids, and the similarity of the k-th nearest of each, float32 (s,); of the farthest
         where there are fewer.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as f
 
-    chosen = rows.select("id", "embedding").orderBy(F.xxhash64("id")).limit(size).toArrow()
+    chosen = rows.select("id", "embedding").orderBy(f.xxhash64("id")).limit(size).toArrow()
     queries = chosen.column("embedding").combine_chunks().flatten().to_numpy()
     queries = np.ascontiguousarray(queries.reshape(-1, cut.dim), np.float32)
     wanted = min(k, cut.starts[-1] - 1) + 1  # every row finds itself too
