@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aina_core.embedding import load_embedder
-from aina_core.errors import DamagedError, InputError
+from aina_core.errors import DamagedError, InputError, StoppedError
 from aina_core.exchange import FORMAT, SCHEMA, check_manifest
 from aina_core.gallery import LabelsFile
 from aina_core.jobs import worker
 from aina_core.jobs.files import is_uri, local_path, public
 from aina_core.jobs.outputs import Output, check_output, open_output, same_place
-from aina_core.jobs.running import mendable, run
+from aina_core.jobs.running import STOPPED, mendable, run
 from aina_core.jobs.session import session
-from aina_core.jobs.sources import Source, check_source, folder_rows, is_table, uri_rows
+from aina_core.jobs.sources import (
+    FolderListing,
+    Source,
+    check_source,
+    folder_rows,
+    is_table,
+    list_folder,
+    uri_rows,
+)
 from aina_core.jobs.tables import table_rows
 from aina_core.models import ModelName
 from aina_core.work import Progress, Stop, never, silent
@@ -75,6 +84,7 @@ def spark_index(
     labels: Path | None = None,
     master: str | None = None,
     settings: Mapping[str, str] | None = None,
+    spark: SparkSession | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
     stop: Stop = never,
@@ -89,6 +99,7 @@ def spark_index(
         labels: a labels file (see `gallery.LabelsFile`); where it names an id, it counts.
         master: see `session`.
         settings: of Spark.
+        spark: a session that is there already, and goes on; in place of the two above.
         overwrite: replace finished results.
         progress: told of every phase.
         stop: when it says yes, the job is cancelled, and nothing is left of it.
@@ -109,6 +120,7 @@ def spark_index(
         raise InputError("The source and --out are one place; give --out another folder.")
     check_output(out, SCHEMA.names, overwrite=overwrite)
     annotations = None if labels is None else LabelsFile(labels)
+    found = _found(source, progress)
     progress("loading the model", 0, 0)
     # as workers without a GPU do; it also leaves the converted network where they find it
     embedder = load_embedder(str(name), device="cpu")
@@ -116,16 +128,31 @@ def spark_index(
         embedder.model, embedder.dim, embedder.fingerprint(), embedder.versions()
     )
     del embedder
+    if stop():
+        raise StoppedError(STOPPED)
     progress("starting Spark", 0, 0)
-    with session(master, f"AINA: {name}", settings) as spark:
-        output = open_output(spark, out, SCHEMA.names, overwrite=overwrite)
+    running = session(master, f"AINA: {name}", settings) if spark is None else nullcontext(spark)
+    with running as opened:
+        output = open_output(opened, out, SCHEMA.names, overwrite=overwrite)
         try:
-            job = _Job(spark, source, described, output, progress, stop)
-            report = job.run(out, annotations, started)
+            job = _Job(opened, source, found, described, output, progress, stop)
+            return job.run(out, annotations, started)
         except BaseException as error:
             output.abandon()
-            raise mendable(error, spark.sparkContext.master) from None
-    return report
+            raise mendable(error, opened.sparkContext.master) from None
+
+
+def _found(source: str, progress: Progress) -> FolderListing | None:
+    """List a folder of this machine; None for every other source.
+
+    Raises:
+        AinaError: it cannot be read, or holds no images.
+    """
+    folder = local_path(source)
+    if is_uri(source) or folder is None or is_table(source) is not None:
+        return None
+    progress("reading the folder", 0, 0)
+    return list_folder(folder)
 
 
 @dataclass(frozen=True)
@@ -143,14 +170,15 @@ class _Job:
         self,
         spark: SparkSession,
         source: str,
+        found: FolderListing | None,
         described: _Described,
         output: Output,
         progress: Progress,
         stop: Stop,
     ) -> None:
-        self._spark, self._source, self._described = spark, source, described
-        self._output, self._progress, self._stop = output, progress, stop
-        self._unreadable: list[str] = []
+        self._spark, self._source, self._found = spark, source, found
+        self._described, self._output = described, output
+        self._progress, self._stop = progress, stop
 
     def run(self, out: str, labels: LabelsFile | None, started: float) -> SparkReport:
         """Do it all; `started` is when the command was given."""
@@ -191,7 +219,7 @@ class _Job:
             dim=described.dim,
             computed_on=sorted(seen.computed_on),
             out=public(out),
-            unreadable=self._unreadable,
+            unreadable=[] if self._found is None else self._found.unreadable,
         )
 
     def _step(self, phase: str, action: Any, total: int = 0) -> Any:
@@ -200,15 +228,12 @@ class _Job:
         )
 
     def _open(self) -> Source:
+        if self._found is not None:
+            return folder_rows(self._spark, self._found)
         kind = is_table(self._source)
         if kind is not None:
             return table_rows(self._spark, self._source, kind)
-        if is_uri(self._source):
-            return uri_rows(self._spark, self._source)
-        folder = local_path(self._source)
-        assert folder is not None
-        source, self._unreadable = folder_rows(self._spark, folder)
-        return source
+        return uri_rows(self._spark, self._source)
 
     def _labelled(self, source: Source, labels: LabelsFile) -> DataFrame:
         """Put what a labels file says in the place of other labels.

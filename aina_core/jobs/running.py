@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Result = TypeVar("Result")
+#: What a job says that was asked to stop.
+STOPPED = "Stopped before it was finished; nothing was written."
 _SECONDS_BETWEEN_LOOKS = 0.25
 _SECONDS_TO_WAIT = 20.0
 _SENTENCE = re.compile(r"^aina_core\.errors\.(\w+): (.+)$", re.MULTILINE)
@@ -40,7 +42,7 @@ def run(
         spark: the session.
         phase: what it does, for people.
         action: starts Spark's jobs and waits for them.
-        total: how many things it does; its tasks' share of them is told. 0 for tasks themselves.
+        total: how many things it does; its tasks' share of them is told. 0 for a short step.
         progress: told of what is done.
         stop: when it says yes, the jobs are cancelled.
 
@@ -76,7 +78,7 @@ def run(
         context.cancelJobGroup(group)
     thread.join()
     if stop():
-        raise StoppedError("Stopped before it was finished; nothing was written.")
+        raise StoppedError(STOPPED)
     if "error" in outcome:
         raise mendable(outcome["error"], context.master) from None
     if total:
@@ -110,9 +112,8 @@ class _Watch:
             self._idle_since = time.monotonic()
         if active:
             stage = max(active, key=lambda stage: stage.numTasks)
-            done, tasks = stage.numCompletedTasks, stage.numTasks
-            total = self._total or tasks
-            self._progress(self._phase, total * done // tasks, total)
+            share = stage.numCompletedTasks / max(stage.numTasks, 1)
+            self._progress(self._phase, int(self._total * share), self._total)
 
 
 def mendable(error: BaseException, master: str) -> BaseException:

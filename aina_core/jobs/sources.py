@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from aina_core import images
 from aina_core.errors import InputError
 from aina_core.gallery.scan import walk
-from aina_core.jobs.files import Files, is_uri, literal, local_path, location, public
+from aina_core.jobs.files import Files, literal, local_path, public
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -102,30 +102,29 @@ def check_source(source: str) -> None:
         )
 
 
-def folder_rows(spark: SparkSession, folder: Path) -> tuple[Source, list[str]]:
-    """Take the images of a folder of this machine, which workers reach by the same path.
+@dataclass(frozen=True)
+class FolderListing:
+    """What a folder of this machine holds.
 
-    It is read as for a gallery: the same ids, the same failures.
+    Attributes:
+        folder: the path.
+        table: id, size, mtime_ns, problem, path; each id once.
+        unreadable: ids of sub-folders that could not be read.
+    """
 
-    Returns:
-        The source, and the ids of sub-folders that could not be read.
+    folder: Path
+    table: pa.Table
+    unreadable: list[str]
+
+
+def list_folder(folder: Path) -> FolderListing:
+    """Read a folder as for a gallery: the same ids, the same failures.
 
     Raises:
         GalleryError: the folder is missing or cannot be read.
         InputError: it holds no images.
     """
     unreadable: list[str] = []
-    table = _found(folder, unreadable)
-    if not table.num_rows:
-        raise _empty(str(folder))
-    frame: DataFrame = spark.createDataFrame(table)
-    count = table.num_rows
-    rows = complete(frame).repartition(tasks(spark, count), "id")
-    return Source(rows, rows.select("id"), count, folder), unreadable
-
-
-def _found(folder: Path, unreadable: list[str]) -> pa.Table:
-    """What a folder holds, as a table; an id that two names are written as is there once."""
     columns: list[list[Any]] = [[] for _ in range(5)]
     for file in walk(folder, unreadable):
         path = None if file.problem else str(file.path)
@@ -142,11 +141,22 @@ def _found(folder: Path, unreadable: list[str]) -> pa.Table:
             "path": pa.array(columns[4], pa.string()),
         }
     )
+    if not table.num_rows:
+        raise _empty(str(folder))
     # a name that is not UTF-8 is written with escapes, which another name may hold as they are
-    escaped = table.filter(pc.is_valid(table["problem"]))
-    others = table.filter(pc.is_null(table["problem"]))
+    known = pc.is_null(table["problem"])
+    escaped, others = table.filter(pc.invert(known)), table.filter(known)
     twice = pc.is_in(escaped["id"], value_set=others["id"].combine_chunks())
-    return pa.concat_tables([others, escaped.filter(pc.invert(twice))])
+    table = pa.concat_tables([others, escaped.filter(pc.invert(twice))])
+    return FolderListing(folder, table, sorted(unreadable))
+
+
+def folder_rows(spark: SparkSession, listing: FolderListing) -> Source:
+    """Take the images of a folder of this machine, which workers reach by the same path."""
+    frame: DataFrame = spark.createDataFrame(listing.table)
+    count = listing.table.num_rows
+    rows = complete(frame).repartition(tasks(spark, count), "id")
+    return Source(rows, rows.select("id"), count, listing.folder)
 
 
 def uri_rows(spark: SparkSession, uri: str) -> Source:
@@ -238,17 +248,3 @@ def tasks(spark: SparkSession, count: int) -> int:
 def _empty(place: str) -> InputError:
     endings = ", ".join(sorted(images.SUFFIXES))
     return InputError(f"{place} holds no images; they are told by their endings: {endings}.")
-
-
-__all__ = [
-    "COLUMNS",
-    "Source",
-    "check_source",
-    "complete",
-    "folder_rows",
-    "is_table",
-    "is_uri",
-    "location",
-    "tasks",
-    "uri_rows",
-]
