@@ -1,4 +1,4 @@
-"""Joins on Spark: the same neighbours and duplicates as one machine finds, exactly or by indexes."""
+"""Joins on Spark: neighbours and duplicates as one machine finds them, or nearly so by indexes."""
 
 import contextlib
 import dataclasses
@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from test_cli import refused
 
-from aina_core import exchange
+from aina_core import exchange, paths
 from aina_core.duplicates import gather
 from aina_core.duplicates.pairs import compute_pairs
 from aina_core.index.exact import ExactIndex
-from aina_core.jobs import blocks, duplicates, finding, joining, neighbours
+from aina_core.jobs import blocks, duplicates, finding, joining, near_pairs, neighbours
 from aina_core.jobs.blocks import blocks_for
 from aina_core.models import DEFAULT
 from aina_core.search import Searcher
@@ -61,7 +61,8 @@ def write(folder, rows, **columns):
         folder.mkdir(exist_ok=True)
         missing = {name: [None] * (len(part) + 1) for name in exchange.SCHEMA.names}
         pq.write_table(
-            pa.table({**missing, **table}, schema=exchange.SCHEMA), folder / f"part-{number}.parquet"
+            pa.table({**missing, **table}, schema=exchange.SCHEMA),
+            folder / f"part-{number}.parquet",
         )
     manifest = {"format": exchange.FORMAT, "model": DEFAULT, "dim": rows.shape[1]}
     manifest |= {"fingerprint": {}, "computed_on": [], "versions": {}, "source": "", "root": None}
@@ -116,15 +117,13 @@ def test_exact_neighbours_are_those_of_one_machine(
     for part in parts:
         ids = pq.read_table(part).column("id").to_pylist()
         assert ids == sorted(ids)
-    manifest = finding_manifest(out)
+    manifest = manifest_of(out)
     assert manifest["kind"] == "neighbours" and manifest["model"] == DEFAULT
     again = aina("spark-neighbours", embeddings, "-k", K, "--out", out)
     assert "--overwrite" in refused(again)
 
 
-def finding_manifest(out):
-    from aina_core import paths
-
+def manifest_of(out):
     return paths.read_json(out / exchange.MANIFEST)
 
 
@@ -132,7 +131,6 @@ def test_an_index_a_block_finds_nearly_all_and_says_how_many(
     spark_here, embeddings, rows, truth, tmp_path, aina, monkeypatch
 ):
     monkeypatch.setattr(neighbours, "LEAST_INDEXED", 1000)
-    monkeypatch.setattr(finding, "EQUAL", np.float32(1e-6))
     out = tmp_path / "near"
     run = aina(
         *("spark-neighbours", embeddings, "-k", K, "--out", out, "--method", "annoy"),
@@ -145,20 +143,26 @@ def test_an_index_a_block_finds_nearly_all_and_says_how_many(
     recall = (near >= truth[1][:, -1:] - 1e-6).mean()
     assert recall > 0.9 and run.json["sampled"] == COUNT
     assert run.json["recall_at_k"] == pytest.approx(recall, abs=1e-5)
-    assert finding_manifest(out)["recall_at_k"] == run.json["recall_at_k"]
-    assert finding_manifest(out)["blocks"] == 2
+    assert manifest_of(out)["recall_at_k"] == run.json["recall_at_k"]
+    assert manifest_of(out)["blocks"] == 2
 
 
 @pytest.fixture
 def searcher(rows, home):
     """The rows as a gallery on this machine."""
-    return Searcher(gallery_of("many", DEFAULT, rows), DEFAULT)
+    gallery = gallery_of("many", DEFAULT, rows)
+    records = sorted(gallery.catalogue.images().values(), key=lambda record: record.id)
+    gallery.catalogue.record(
+        dataclasses.replace(record, width=1 + 7919 * row % 97, size=1 + row)
+        for row, record in enumerate(records)
+    )
+    return Searcher(gallery, DEFAULT)
 
 
 def test_duplicates_are_those_of_one_machine(spark_here, rows, searcher, tmp_path, aina):
     alone = gather(searcher, compute_pairs(searcher, 0.9, "exact", silent, never))
     sizes = {
-        name: [getattr(searcher.record(i), name) for i in searcher.ids]
+        name: [getattr(record, name) for record in searcher.records]
         for name in ("width", "height", "size", "mtime_ns")
     }
     embeddings = write(tmp_path / "embeddings", rows, **sizes)
@@ -199,7 +203,7 @@ def test_duplicates_by_an_index_a_block(spark_here, embeddings, tmp_path, aina, 
 
 
 def test_a_threshold_that_is_too_low(spark_here, embeddings, tmp_path, aina, monkeypatch):
-    monkeypatch.setattr(duplicates, "MOST_PAIRS", 300)
+    monkeypatch.setattr(near_pairs, "MOST_PAIRS", 300)
     out = tmp_path / "out"
     run = aina("spark-duplicates", embeddings, "--threshold", 0.2, "--out", out)
     assert "More than 300 pairs reach 0.200" in refused(run)
@@ -224,7 +228,9 @@ def test_few_rows(spark_here, rows, tmp_path, aina):
     three = write(tmp_path / "three", rows[:3])
     run = aina("spark-neighbours", three, "--out", out, "--json")
     assert run.json["k"] == 2 and read(out, rows[:3])[0].shape == (3, 2)
-    run = aina("spark-neighbours", three, "--method", "annoy", "--out", out, "--overwrite", "--json")
+    run = aina(
+        "spark-neighbours", three, "--method", "annoy", "--out", out, "--overwrite", "--json"
+    )
     assert run.json["recall_at_k"] == 1 and read(out, rows[:3])[0].shape == (3, 2)
     none = write(tmp_path / "none", rows[:0])
     assert "at least two" in refused(aina("spark-neighbours", none, "--out", tmp_path / "other"))

@@ -34,9 +34,7 @@ def add_spark_duplicates(commands: Any) -> None:
     )
     parser = command(commands, "spark-duplicates", _duplicates, text)
     _embeddings(parser)
-    parser.add_argument(
-        "--threshold", type=float, required=True, help="similarity from which on"
-    )
+    parser.add_argument("--threshold", type=float, required=True, help="similarity from which on")
     parser.add_argument("--keep", default="largest", help="largest (default) or oldest")
     spark_options(parser)
 

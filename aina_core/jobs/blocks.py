@@ -75,7 +75,9 @@ def cut_rows(rows: DataFrame, count: int, dim: int, wanted: int) -> Cut:
         DamagedError: there are more rows, or fewer.
     """
     share = 1.0 if count <= _SAMPLED * wanted else min(1.0, 1.1 * _SAMPLED * wanted / count)
-    ids = rows.select("id") if share == 1.0 else rows.select("id").sample(share, seed=_SEED)
+    ids = (
+        rows.select("id") if share == 1.0 else rows.select("id").sample(fraction=share, seed=_SEED)
+    )
     found = sorted(ids.toArrow().column("id").to_pylist())
     places = [len(found) * number // wanted for number in range(1, wanted)]
     borders = tuple(dict.fromkeys(found[place] for place in places))

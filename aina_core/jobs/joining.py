@@ -85,7 +85,7 @@ class _Side:
         self._found = Found.nothing(len(vectors), k)
 
     def take(self, scores: np.ndarray, row: int, column: int) -> None:
-        """Look through a tile of scores (m, c), which begins at a row and a column; −inf is none."""
+        """Look through a tile of scores (m, c) from a row and a column on; −inf is none."""
         count, width = scores.shape
         k, rows = self._k, slice(row, row + count)
         best = scores if width <= k else np.partition(scores, width - k, axis=1)[:, width - k :]

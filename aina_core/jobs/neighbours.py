@@ -21,6 +21,7 @@ from aina_core.errors import InputError
 from aina_core.index import Index, open_index
 from aina_core.jobs.blocks import Cut, Filling, chunked, numbered
 from aina_core.jobs.joining import Found, nearest_among, nearest_between, nearest_within
+from aina_core.jobs.partials import PARTIAL, merged, piece, pieces
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,9 +37,6 @@ INDEXED_BYTES = 1 << 30
 #: An index of fewer rows finds no sooner than a comparison with all of them.
 LEAST_INDEXED = 5000
 
-_PARTIAL = "block int, place int, numbers binary, near binary"
-_FLAT = "block int, number bigint, rank int, neighbour bigint, similarity float"
-_PIECE = 1 << 16  # neighbours in one record of partial results
 _BUFFERED = 4096  # rows that sampled queries are compared with at once
 
 
@@ -58,19 +56,19 @@ def indexes_for(count: int, dim: int, cores: int) -> int:
 
 
 def exact_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
-    """Return the exact k nearest of every row, as `_FLAT`, a block a partition."""
+    """Return the exact k nearest of every row, as `FLAT`, a block a partition."""
     found = paired(chunked(rows, cut), cut).mapInArrow(
-        partial(_join, cut.starts, cut.dim, k), _PARTIAL
+        partial(_join, cut.starts, cut.dim, k), PARTIAL
     )
-    return _merged(found, cut, k)
+    return merged(found, cut, k)
 
 
 def annoy_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
-    """Return the k nearest of every row that an Annoy index of each block finds, as `_FLAT`."""
+    """Return the k nearest of every row that an Annoy index of each block finds, as `FLAT`."""
     found = asked(chunked(rows, cut), cut).mapInArrow(
-        partial(_ask, cut.starts, cut.dim, k), _PARTIAL
+        partial(_ask, cut.starts, cut.dim, k), PARTIAL
     )
-    return _merged(found, cut, k)
+    return merged(found, cut, k)
 
 
 def paired(chunks: DataFrame, cut: Cut) -> DataFrame:
@@ -106,7 +104,7 @@ def asked(chunks: DataFrame, cut: Cut) -> DataFrame:
 
 
 def with_ids(flat: DataFrame, rows: DataFrame, cut: Cut) -> DataFrame:
-    """Return `_FLAT` by ids: `id`, `neighbour`, `rank` from 1 on, `similarity`, in this order."""
+    """Return `FLAT` by ids: `id`, `neighbour`, `rank` from 1 on, `similarity`, in this order."""
     ids = numbered(rows, cut)
     own = ids.withColumnRenamed("id", "own")
     other = ids.withColumnRenamed("id", "theirs").withColumnRenamed("number", "neighbour")
@@ -142,12 +140,12 @@ def _join(
     blocks = filled(starts, dim, batches)
     if len(blocks) == 1:
         ((block, vectors),) = blocks
-        yield from _pieces(block, 0, nearest_within(vectors, starts[block], k))
+        yield from pieces(block, 0, nearest_within(vectors, starts[block], k))
     elif blocks:
         (one, left), (other, right) = blocks
         found = nearest_between(left, right, (starts[one], starts[other]), k)
-        yield from _pieces(one, 0, found[0])
-        yield from _pieces(other, 0, found[1])
+        yield from pieces(one, 0, found[0])
+        yield from pieces(other, 0, found[1])
 
 
 def searched(
@@ -198,66 +196,12 @@ def _ask(
         found = Found.nothing(len(own), k)
         rows, places = np.nonzero(others)
         rank = places - (~others).cumsum(axis=1)[rows, places]
-        found.numbers[rows, rank], found.near[rows, rank] = numbers[rows, places], near[rows, places]
+        found.numbers[rows, rank], found.near[rows, rank] = (
+            numbers[rows, places],
+            near[rows, places],
+        )
         block = int(np.searchsorted(starts, number, side="right")) - 1
-        yield from _pieces(block, number - starts[block], found)
-
-
-def _pieces(block: int, place: int, found: Found) -> Iterator[pa.RecordBatch]:
-    """Yield records of `_PARTIAL`, neither too large nor too many."""
-    count, k = found.numbers.shape
-    step = max(1, _PIECE // k)
-    for start in range(0, count, step):
-        part = slice(start, start + step)
-        yield pa.RecordBatch.from_pydict(
-            {
-                "block": pa.array([block], pa.int32()),
-                "place": pa.array([place + start], pa.int32()),
-                "numbers": pa.array([found.numbers[part].tobytes()], pa.binary()),
-                "near": pa.array([found.near[part].tobytes()], pa.binary()),
-            }
-        )
-
-
-def _merged(partials: DataFrame, cut: Cut, k: int) -> DataFrame:
-    sent = partials.repartitionById(cut.count, "block")
-    return sent.mapInArrow(partial(_merge, cut.starts, k), _FLAT)
-
-
-def _merge(
-    starts: tuple[int, ...], k: int, batches: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """Merge what tasks found for the rows of one block, piece by piece as it comes."""
-    block, whole = -1, Found.nothing(0, k)
-    for batch in batches:
-        for at, place in enumerate(batch.column("place").to_pylist()):
-            if block < 0:
-                block = batch.column("block")[at].as_py()
-                whole = Found.nothing(starts[block + 1] - starts[block], k)
-            part = _piece(batch, at, k)
-            rows = slice(place, place + len(part.near))
-            known = Found(whole.numbers[rows], whole.near[rows]).with_part(0, part)
-            whole.numbers[rows], whole.near[rows] = known.numbers, known.near
-    for start in range(0, len(whole.near), _BUFFERED):
-        rows = slice(start, start + _BUFFERED)
-        own, rank = np.nonzero(whole.numbers[rows] >= 0)
-        yield pa.RecordBatch.from_pydict(
-            {
-                "block": pa.array(np.full(len(own), block, np.int32)),
-                "number": pa.array(own + start + starts[block]),
-                "rank": pa.array((rank + 1).astype(np.int32)),
-                "neighbour": pa.array(whole.numbers[own + start, rank]),
-                "similarity": pa.array(whole.near[own + start, rank]),
-            }
-        )
-
-
-def _piece(batch: pa.RecordBatch, at: int, k: int) -> Found:
-    numbers, near = (batch.column(name)[at].as_buffer() for name in ("numbers", "near"))
-    return Found(
-        np.frombuffer(numbers, np.int64).reshape(-1, k),
-        np.frombuffer(near, np.float32).reshape(-1, k),
-    )
+        yield from pieces(block, number - starts[block], found)
 
 
 def sampled(rows: DataFrame, cut: Cut, k: int, size: int) -> tuple[list[str], np.ndarray]:
@@ -274,11 +218,11 @@ def sampled(rows: DataFrame, cut: Cut, k: int, size: int) -> tuple[list[str], np
     queries = np.ascontiguousarray(queries.reshape(-1, cut.dim), np.float32)
     wanted = min(k, cut.starts[-1] - 1) + 1  # every row finds itself too
     among = partial(_among, queries, wanted)
-    parts = chunked(rows, cut).mapInArrow(among, _PARTIAL).toArrow()
+    parts = chunked(rows, cut).mapInArrow(among, PARTIAL).toArrow()
     whole = Found.nothing(len(queries), wanted)
     for batch in parts.to_batches():
         for at, place in enumerate(batch.column("place").to_pylist()):
-            whole = whole.with_part(place, _piece(batch, at, wanted))
+            whole = whole.with_part(place, piece(batch, at, wanted))
     return chosen.column("id").to_pylist(), whole.near[:, -1]
 
 
@@ -297,7 +241,7 @@ def _among(
             waiting = []
     if waiting:
         whole, _ = _among_these(whole, queries, waiting, number)
-    yield from _pieces(0, 0, whole)
+    yield from pieces(0, 0, whole)
 
 
 def _among_these(
