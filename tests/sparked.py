@@ -13,6 +13,8 @@ from aina_core.jobs.session import session
 
 #: Two tasks at a time, and a failed one is tried again.
 MASTER = "local[2,4]"
+#: Java compiles for a short life.
+SETTINGS = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
 
 @pytest.fixture(scope="session", name="spark")
@@ -20,7 +22,7 @@ def spark_session() -> Iterator[Any]:
     """A Spark session. Without Java or PySpark its tests are skipped, or fail where
     AINA_SPARK_REQUIRED=1 says that they must run."""
     try:
-        with session(MASTER, "tests") as spark:
+        with session(MASTER, "tests", SETTINGS) as spark:
             yield spark
     except InputError as error:
         if os.environ.get("AINA_SPARK_REQUIRED") == "1":

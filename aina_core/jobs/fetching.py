@@ -17,6 +17,7 @@ from aina_core.errors import ImageError
 #: Seconds that a server may say nothing, and that one picture may take in all.
 SILENCE, WHOLE = 20.0, 120.0
 _REDIRECTS = 5
+_ASTRAY = "cannot be fetched: it leads on too often, or to what is not http or https"
 _CHUNK = 1 << 16
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
@@ -29,7 +30,7 @@ class _FewRedirects(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if not _WEB.match(newurl):
-            raise ImageError("cannot be fetched: it leads to an address that is not http or https")
+            raise ImageError(_ASTRAY)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -69,6 +70,8 @@ def fetch(url: str, *, silence: float = SILENCE, whole: float = WHOLE) -> bytes:
     except ImageError:
         raise
     except urllib.error.HTTPError as error:
+        if 300 <= error.code < 400:
+            raise ImageError(_ASTRAY) from None
         raise ImageError(f"cannot be fetched: the server says {error.code}") from None
     except TimeoutError:
         raise ImageError(f"cannot be fetched: no answer within {silence:g} s") from None

@@ -83,7 +83,8 @@ def run(
         raise mendable(outcome["error"], context.master) from None
     if total:
         progress(phase, total, total)
-    return outcome["result"]  # type: ignore[no-any-return]
+    result: Result = outcome["result"]
+    return result
 
 
 class _Watch:
@@ -116,7 +117,7 @@ class _Watch:
             self._progress(self._phase, int(self._total * share), self._total)
 
 
-def mendable(error: BaseException, master: str) -> BaseException:
+def mendable(error: BaseException, master: str | None) -> BaseException:
     """Return the error that people are to see for one that Spark raised.
 
     Args:
@@ -144,7 +145,7 @@ def mendable(error: BaseException, master: str) -> BaseException:
         )
         return (kind if known else InputError)(told[2])
     if any(sign in text for sign in _DIED):
-        return InputError(_death(text, master))
+        return InputError(_death(text, master or ""))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return InputError(
         f"Spark could not finish: {lines[0][:300] if lines else type(error).__name__} "
