@@ -12,8 +12,8 @@ bytes of another. They are embedded by
 
 Start-up counts for none of them: everybody embeds 64 pictures first and then waits for the word;
 what that takes is in a column of its own. Rounds alternate, and medians count. The stages are timed
-in a processor's seconds, on one core. For the join, blocks of synthetic vectors are held against each other,
-and `spark-neighbours` runs under local[2], exactly and by an index a block.
+in a processor's seconds, on one core. For the join, blocks of synthetic vectors are held against
+each other, and `spark-neighbours` runs under local[2], exactly and by an index a block.
 """
 
 from __future__ import annotations
