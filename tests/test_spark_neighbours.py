@@ -13,8 +13,9 @@ from aina_core import exchange, paths
 from aina_core.duplicates import gather
 from aina_core.duplicates.pairs import compute_pairs
 from aina_core.index.exact import ExactIndex
-from aina_core.jobs import blocks, duplicates, finding, joining, near_pairs, neighbours
+from aina_core.jobs import blocks, duplicates, finding, joining, near_pairs, neighbours, partials
 from aina_core.jobs.blocks import blocks_for
+from aina_core.jobs.opened import open_embeddings
 from aina_core.models import DEFAULT
 from aina_core.search import Searcher
 from aina_core.work import never, silent
@@ -22,6 +23,7 @@ from benchmarks.duplicates import vectors
 from benchmarks.synthetic import gallery_of
 
 COUNT, DIM, K = 2500, 48, 7
+pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
 #: Rows that are one and the same, more of them than neighbours are asked for.
 EQUAL = slice(1000, 1030)
 
@@ -223,15 +225,11 @@ def test_a_damaged_embedding_is_named(spark_here, rows, tmp_path, aina):
 
 
 def test_few_rows(spark_here, rows, tmp_path, aina):
-    """Fewer than neighbours are asked for; one alone; none."""
+    """Fewer than neighbours are asked for; none."""
     out = tmp_path / "out"
     three = write(tmp_path / "three", rows[:3])
     run = aina("spark-neighbours", three, "--out", out, "--json")
     assert run.json["k"] == 2 and read(out, rows[:3])[0].shape == (3, 2)
-    run = aina(
-        "spark-neighbours", three, "--method", "annoy", "--out", out, "--overwrite", "--json"
-    )
-    assert run.json["recall_at_k"] == 1 and read(out, rows[:3])[0].shape == (3, 2)
     none = write(tmp_path / "none", rows[:0])
     assert "at least two" in refused(aina("spark-neighbours", none, "--out", tmp_path / "other"))
     run = aina("spark-duplicates", none, "--threshold", 0.9, "--out", tmp_path / "d", "--json")
@@ -286,3 +284,32 @@ def test_absurdly_many_pairs_end_a_task(rows):
         joining.pairs_between(rows, None, 0.999, 400)
     with pytest.raises(Exception, match="More than 400 pairs"):
         joining.pairs_by_index(ExactIndex(rows), rows, 0.2, 400)
+
+
+def test_an_index_of_fewer_rows_than_are_asked_for(rows):
+    """Two blocks of two rows and of three, each asked for four neighbours of every row."""
+    starts = (0, 2, 5)
+    whole = joining.Found.nothing(5, 4)
+    for task in range(2):
+        own_first = sorted(range(2), key=lambda block: block != task)
+        sent = [
+            blocks.chunk(block, 0, rows[starts[block] : starts[block + 1]].tobytes())
+            for block in own_first
+        ]
+        named = [part.append_column("task", pa.array([task], pa.int32())) for part in sent]
+        for found in neighbours._ask(starts, DIM, 4, named):
+            block, place = (found.column(name)[0].as_py() for name in ("block", "place"))
+            whole = whole.with_part(starts[block] + place, partials.piece(found, 0, 4))
+    expected, _ = ExactIndex(rows[:5]).search(rows[:5], 5)
+    assert (whole.numbers == expected[expected != np.arange(5)[:, None]].reshape(5, 4)).all()
+
+
+def test_blocks_by_a_sample_of_ids(spark, embeddings, monkeypatch):
+    """Where not all ids are looked at, blocks are about of one size, and counted."""
+    monkeypatch.setattr(blocks, "_SAMPLED", 100)
+    opened = open_embeddings(spark, str(embeddings))
+    cut = blocks.cut_rows(opened.rows, COUNT, DIM, 3)
+    assert cut.count == 3 and sum(cut.sizes) == COUNT and min(cut.sizes) > COUNT / 3 * 0.6
+    ids = sorted(map(id_of, range(COUNT)))
+    for start, border in zip(cut.starts[1:], cut.borders, strict=False):
+        assert ids[start - 1] < border <= ids[start]

@@ -7,7 +7,9 @@ tried again numbers alike.
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -74,16 +76,18 @@ def cut_rows(rows: DataFrame, count: int, dim: int, wanted: int) -> Cut:
     Raises:
         DamagedError: there are more rows, or fewer.
     """
-    share = 1.0 if count <= _SAMPLED * wanted else min(1.0, 1.1 * _SAMPLED * wanted / count)
-    ids = (
-        rows.select("id") if share == 1.0 else rows.select("id").sample(fraction=share, seed=_SEED)
-    )
+    share = min(1.0, 1.1 * _SAMPLED * wanted / max(1, count))
+    ids = rows.select("id")
+    if share < 1:
+        ids = ids.sample(fraction=share, seed=_SEED)
     found = sorted(ids.toArrow().column("id").to_pylist())
     places = [len(found) * number // wanted for number in range(1, wanted)]
     borders = tuple(dict.fromkeys(found[place] for place in places))
-    blocks = rows.select(block_of(borders).alias("block")).groupBy("block").count().collect()
-    sizes = {int(row["block"]): int(row["count"]) for row in blocks}
-    starts = np.cumsum([0, *(sizes.get(number, 0) for number in range(len(borders) + 1))])
+    sizes = Counter(bisect.bisect_right(borders, key) for key in found)
+    if share < 1:
+        counted = rows.select(block_of(borders).alias("block")).groupBy("block").count().collect()
+        sizes = Counter({int(row["block"]): int(row["count"]) for row in counted})
+    starts = np.cumsum([0, *(sizes[number] for number in range(len(borders) + 1))])
     if starts[-1] != count:
         raise DamagedError(
             f"There are {starts[-1]:,} embeddings, but the manifest speaks of {count:,}; write "
