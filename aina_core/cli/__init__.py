@@ -27,6 +27,7 @@ from aina_core.cli.mapping import add_map
 from aina_core.cli.modelling import add_models
 from aina_core.cli.searching import add_search
 from aina_core.cli.spark import add_spark_index
+from aina_core.cli.spark_joins import add_spark_duplicates, add_spark_neighbours
 from aina_core.cli.studying import add_study
 from aina_core.cli.training import add_train
 from aina_core.errors import AinaError
@@ -90,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         *(add_index, add_search, add_labels, add_map, add_agreement, add_pair, add_explain),
         *(add_study, add_duplicates, add_check),
         *(add_galleries, add_models, add_train, add_demo, add_verify),
-        *(add_spark_index,),
+        *(add_spark_index, add_spark_neighbours, add_spark_duplicates),
     ):
         add(commands)
     return made

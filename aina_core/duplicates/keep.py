@@ -46,15 +46,16 @@ def sharpness(pixels: np.ndarray) -> float:
     return float(np.var(around - 4 * middle))
 
 
-def _by_size(gallery: Gallery, record: ImageRecord) -> tuple[float, float]:
+def _by_size(gallery: Gallery | None, record: ImageRecord) -> tuple[float, float]:
     return -record.width * record.height, -record.size
 
 
-def _by_sharpness(gallery: Gallery, record: ImageRecord) -> tuple[float, float]:
+def _by_sharpness(gallery: Gallery | None, record: ImageRecord) -> tuple[float, float]:
+    assert gallery is not None  # it is the only rule that looks at pictures
     return -_sharpness_of(gallery.name, record.id, record.sha256), 0
 
 
-def _by_age(gallery: Gallery, record: ImageRecord) -> tuple[float, float]:
+def _by_age(gallery: Gallery | None, record: ImageRecord) -> tuple[float, float]:
     return record.mtime_ns, 0
 
 
@@ -70,11 +71,13 @@ def _sharpness_of(gallery: str, image_id: str, sha256: str) -> float:
 
 
 #: The rules: the image that comes first is kept, of equal ones the one whose id comes first.
-RULES: Mapping[str, Callable[[Gallery, ImageRecord], tuple[float, float]]] = {
+RULES: Mapping[str, Callable[[Gallery | None, ImageRecord], tuple[float, float]]] = {
     "largest": _by_size,
     "sharpest": _by_sharpness,
     "oldest": _by_age,
 }
+#: Those that need no pictures, and so no gallery.
+WITHOUT_PICTURES = ("largest", "oldest")
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,15 @@ def keep(
     for choice in reversed(choices):
         if choice["keep"] in ids and not ids.isdisjoint(choice["over"]):
             return Kept(choice["keep"], True)
-    first = min(records, key=lambda record: (*RULES[rule](gallery, record), record.id))
-    return Kept(first.id, False)
+    return Kept(by_rule(gallery, records, rule), False)
+
+
+def by_rule(gallery: Gallery | None, records: Sequence[ImageRecord], rule: str) -> str:
+    """Return the id of the image that a rule keeps; see `keep`.
+
+    The gallery may be None for a rule of `WITHOUT_PICTURES`.
+    """
+    return min(records, key=lambda record: (*RULES[rule](gallery, record), record.id)).id
 
 
 def read_choices(gallery: Gallery) -> list[dict[str, Any]]:

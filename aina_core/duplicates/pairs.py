@@ -246,12 +246,22 @@ def too_many(floor: float) -> InputError:
     return indexed.too_many(floor, MOST_PAIRS)
 
 
-def pair_similarities(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the cosine of each pair of rows, float32 (p,), as the index computes it."""
+def pair_similarities(
+    vectors: np.ndarray, first: np.ndarray, second: np.ndarray, others: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the cosine of each pair of rows, float32 (p,), as the index computes it.
+
+    Args:
+        vectors: float32 (n, dim), unit rows.
+        first: int64 (p,), rows.
+        second: int64 (p,), rows of the same vectors, or of the others.
+        others: float32 (m, dim), unit rows.
+    """
+    others = vectors if others is None else others
     found = np.empty(len(first), np.float32)
     for start in range(0, len(first), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
-        np.vecdot(vectors[first[part]], vectors[second[part]], out=found[part])
+        np.vecdot(vectors[first[part]], others[second[part]], out=found[part])
     return found.clip(-1, 1, out=found)
 
 

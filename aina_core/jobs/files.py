@@ -97,6 +97,15 @@ class Files:
             finally:
                 stream.close()
 
+    def read(self, name: str) -> bytes:
+        """Read a small file in the folder."""
+        with self._reached():
+            stream = self._system.open(self._path(name))
+            try:
+                return bytes(stream.readAllBytes())
+            finally:
+                stream.close()
+
     def remove(self, name: str = "") -> None:
         """Remove the folder, or what has a name in it."""
         with self._reached():

@@ -1,0 +1,141 @@
+"""`spark-neighbours` and `spark-duplicates`: embeddings held against each other, by Spark."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from aina_core.cli.console import Reporter, command, show
+from aina_core.cli.spark import spark_options, spark_settings
+
+if TYPE_CHECKING:
+    from aina_core.jobs.duplicates import DuplicatesReport
+
+_LINES = 20
+
+
+def add_spark_neighbours(commands: Any) -> None:
+    text = "Find the nearest of every embedding by Spark, into a folder of Parquet."
+    parser = command(commands, "spark-neighbours", _neighbours, text)
+    _embeddings(parser)
+    parser.add_argument("-k", type=int, default=10, help="how many neighbours; default: 10")
+    parser.add_argument(
+        "--sample", type=int, default=1000, help="rows that annoy's recall is measured on"
+    )
+    spark_options(parser)
+
+
+def add_spark_duplicates(commands: Any) -> None:
+    text = (
+        "Find embeddings that are near-duplicates by Spark: pairs above a threshold into a folder "
+        "of Parquet, in groups of which every two reach it."
+    )
+    parser = command(commands, "spark-duplicates", _duplicates, text)
+    _embeddings(parser)
+    parser.add_argument("--threshold", type=float, required=True, help="similarity from which on")
+    parser.add_argument("--keep", default="largest", help="largest (default) or oldest")
+    spark_options(parser)
+
+
+def _embeddings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "embeddings", help="a finished folder of spark-index or export, or its location"
+    )
+    parser.add_argument("--out", required=True, help="the folder of the results")
+    parser.add_argument(
+        "--method",
+        default="exact",
+        help="exact: every two are compared (default); annoy: an index of each block is asked",
+    )
+
+
+def _neighbours(options: argparse.Namespace, reporter: Reporter) -> str:
+    from aina_core.jobs.finding import spark_neighbours
+
+    report = spark_neighbours(
+        options.embeddings,
+        options.k,
+        options.out,
+        method=options.method,
+        sample=options.sample,
+        master=options.master,
+        settings=spark_settings(options),
+        overwrite=options.overwrite,
+        progress=reporter.progress,
+        stop=reporter.stop,
+    )
+    reporter.end(0, "")
+    recall = (
+        ""
+        if report.recall_at_k is None
+        else f"; index recall@{report.k} {report.recall_at_k:.4f} on {report.sampled:,} rows"
+    )
+    line = (
+        f"{report.out}: the {report.k} nearest of each of {report.rows:,} embeddings, "
+        f"{report.method}, in {report.seconds:.1f} s, after {report.start_seconds:.1f} s for the "
+        f"start{recall}"
+    )
+    show(options, report.as_dict(), line)
+    return line
+
+
+def _duplicates(options: argparse.Namespace, reporter: Reporter) -> str:
+    from aina_core.jobs.duplicates import spark_duplicates
+
+    report = spark_duplicates(
+        options.embeddings,
+        options.threshold,
+        options.out,
+        method=options.method,
+        rule=options.keep,
+        master=options.master,
+        settings=spark_settings(options),
+        overwrite=options.overwrite,
+        progress=reporter.progress,
+        stop=reporter.stop,
+    )
+    reporter.end(0, "")
+    line = (
+        f"{report.out}: {report.rows:,} embeddings under {report.model} at "
+        f"{report.threshold:.3f}: {report.pairs:,} pairs, {len(report.groups):,} groups, "
+        f"{len(report.between):,} pairs between groups"
+    )
+    show(options, _document(report), "\n".join([line, *_lines(report)]))
+    return line
+
+
+def _document(report: DuplicatesReport) -> dict[str, Any]:
+    groups = [
+        {
+            "ids": list(group.ids),
+            "weakest": group.weakest.similarity,
+            "weakest_pair": [group.weakest.first, group.weakest.second],
+            "keep": group.keep,
+            "chosen": False,
+        }
+        for group in report.groups
+    ]
+    return {
+        "model": report.model,
+        "threshold": report.threshold,
+        "index": report.method,
+        "rows": report.rows,
+        "pairs": report.pairs,
+        "groups": groups,
+        "between": [asdict(pair) for pair in report.between],
+        "seconds": report.seconds,
+        "pairs_per_second": report.pairs_per_second,
+        "start_seconds": report.start_seconds,
+        "out": report.out,
+    }
+
+
+def _lines(report: DuplicatesReport) -> Iterator[str]:
+    for group in report.groups[:_LINES]:
+        others = ", ".join(image_id for image_id in group.ids if image_id != group.keep)
+        weakest = group.weakest.similarity
+        yield f"  keep {group.keep}; others {others}; weakest pair {weakest:.4f}"
+    if len(report.groups) > _LINES:
+        yield f"  and {len(report.groups) - _LINES:,} more groups; --json for all"
