@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import studied as studied_settings  # noqa: E402  beside this file
 import tiny as tiny_model  # noqa: E402
+from longest import pytest_collection_modifyitems  # noqa: E402, F401
 
 OTHER_TINY = "other-tiny"
 
