@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dataclasses
+import fcntl
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import studied as studied_settings  # noqa: E402  beside this file
 import tiny as tiny_model  # noqa: E402
+from longest import pytest_collection_modifyitems  # noqa: E402, F401
 from sparked import spark_session  # noqa: E402, F401  a fixture
 
 OTHER_TINY = "other-tiny"
@@ -156,22 +158,34 @@ def wordy(_tiny: SimpleNamespace, tiny: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(scope="session")
-def _kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kept") / "home"
+def indexed(photo_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Gallery]:
+    """Put a gallery of the 40 crops, by some models, into an empty home: made once, then copied."""
+    kept: dict[tuple[str, ...], Path] = {}
+
+    def fill(home: Path, gallery: str, *names: str) -> Gallery:
+        if (known := (gallery, *names)) in kept:
+            shutil.copytree(kept[known], home, dirs_exist_ok=True)
+            return open_gallery(gallery)
+        made = create(gallery, photo_set)
+        for name in names:
+            update(made, load_embedder(name, device="cpu"))
+            Searcher(made, name)  # which builds the index
+        kept[known] = shutil.copytree(home, tmp_path_factory.mktemp("kept") / "home")
+        return made
+
+    return fill
 
 
 @pytest.fixture
-def by_two_models(home: Path, photo_set: Path, tiny: str, wordy: str, _kept: Path) -> Gallery:
+def by_two_models(home: Path, tiny: str, wordy: str, indexed: Callable[..., Gallery]) -> Gallery:
     """The gallery `mine` of the 40 crops, by a model with classes and one with words."""
-    if _kept.exists():
-        shutil.copytree(_kept, home)
-        return open_gallery("mine")
-    made = create("mine", photo_set)
-    for name in (tiny, wordy):
-        update(made, load_embedder(name, device="cpu"))
-        Searcher(made, name)  # which builds the index
-    shutil.copytree(home, _kept)
-    return made
+    return indexed(home, "mine", tiny, wordy)
+
+
+@pytest.fixture
+def by_both(home: Path, tiny: str, other_tiny: str, indexed: Callable[..., Gallery]) -> Gallery:
+    """The gallery `mine` of the 40 crops, by both tiny models."""
+    return indexed(home, "mine", tiny, other_tiny)
 
 
 @pytest.fixture
@@ -180,26 +194,10 @@ def embedder(tiny: str) -> Embedder:
     return load_embedder(tiny, device="cpu")
 
 
-@pytest.fixture(scope="session")
-def _photos_home(
-    _tiny: SimpleNamespace, photo_set: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A home with the gallery `photos`, indexed by the tiny model; to be copied."""
-    folder = tmp_path_factory.mktemp("photos-home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AINA_HOME", str(folder))
-        patch.setenv("AINA_CACHE", str(_tiny.cache))
-        gallery = create("photos", photo_set)
-        update(gallery, load_embedder(tiny_model.NAME, device="cpu"))
-        Searcher(gallery, tiny_model.NAME)
-    return folder
-
-
 @pytest.fixture
-def searcher(home: Path, tiny: str, _photos_home: Path) -> Searcher:
+def searcher(home: Path, tiny: str, indexed: Callable[..., Gallery]) -> Searcher:
     """The gallery `photos` of the 40 crops, four of each of ten labels, under the tiny model."""
-    shutil.copytree(_photos_home, home, dirs_exist_ok=True)
-    return Searcher(open_gallery("photos"), tiny)
+    return Searcher(indexed(home, "photos", tiny), tiny)
 
 
 def start_tiny(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
@@ -216,14 +214,20 @@ def start_tiny(*arguments: object, **options: object) -> subprocess.Popen[bytes]
 
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An AINA_HOME with the demo gallery, by real weights, built by the command line."""
-    folder = tmp_path_factory.mktemp("demo-home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AINA_HOME", str(folder))
-        before = signal.getsignal(signal.SIGINT)
-        assert main(["demo", "--device", "cpu"]) == 0
-        signal.signal(signal.SIGINT, before)
-    return folder
+    """An AINA_HOME with the demo gallery, by real weights, built by the command line; a copy of
+    what the first of several workers builds."""
+    base = tmp_path_factory.getbasetemp()
+    built = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
+    with built.with_suffix(".lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            making = built.with_suffix(".making")
+            patch.setenv("AINA_HOME", str(making))
+            before = signal.getsignal(signal.SIGINT)
+            assert main(["demo", "--device", "cpu"]) == 0
+            signal.signal(signal.SIGINT, before)
+            making.rename(built)
+    return shutil.copytree(built, base / "demo-home")
 
 
 @pytest.fixture

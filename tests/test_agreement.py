@@ -94,12 +94,9 @@ def embedders(tiny, other_tiny):
 
 
 @pytest.fixture
-def opened(home, photo_set, embedders):
+def opened(by_both, embedders):
     """Forty photographs under two models."""
-    made = create("mine", photo_set)
-    for each in embedders:
-        update(made, each)
-    return [Searcher(made, each.model) for each in embedders]
+    return [Searcher(by_both, each.model) for each in embedders]
 
 
 def plain_neighbours(searcher, ids, k):

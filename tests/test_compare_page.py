@@ -10,7 +10,7 @@ from test_pages import App, without_weights
 
 from aina_core import uploads, work
 from aina_core.embedding import load_embedder
-from aina_core.gallery import create, update
+from aina_core.gallery import update
 from aina_core.search import Searcher
 from aina_core.similarity import agreement, nearest
 from ui.components.ranks import Row, _drawn, climb_text
@@ -21,14 +21,11 @@ CHELSEA = "chelsea/1.jpg"
 
 
 @pytest.fixture
-def gallery(home, photo_set, tiny, other_tiny):
+def gallery(by_both):
     """Forty photographs under two models."""
-    made = create("mine", photo_set)
-    for name in (tiny, other_tiny):
-        update(made, load_embedder(name, device="cpu"))
     st.cache_resource.clear()
     st.cache_data.clear()
-    return made
+    return by_both
 
 
 @pytest.fixture

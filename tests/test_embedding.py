@@ -86,7 +86,9 @@ def test_exact_mode_is_the_plain_computation(name, request):
     assert cosines.min() >= 0.9999, f"lowest: {cosines.min()}"
 
 
-@pytest.mark.parametrize("name", LITES)
+@pytest.mark.parametrize(
+    "name", [LITES[0], pytest.param(LITES[1], marks=pytest.mark.slow), LITES[2]]
+)
 def test_exact_mode_is_the_plain_computation_of_every_modification(name):
     (retina,) = (each for each in PHOTOGRAPHS if each.name == "retina")  # its halves are hardest
     original = images.read_image(retina.path())

@@ -47,14 +47,11 @@ def explainer_of():
 
 
 @pytest.fixture
-def gallery(home, photo_set, tiny, other_tiny):
+def gallery(by_both):
     """Forty photographs under two models."""
-    made = create("mine", photo_set)
-    for name in (tiny, other_tiny):
-        update(made, load_embedder(name, device="cpu"))
     st.cache_resource.clear()
     st.cache_data.clear()
-    return made
+    return by_both
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from conftest import start_tiny, wait_until
 from galleries import bring_up, stored
 
+from aina_core.embedding import load_embedder
 from aina_core.errors import GalleryBusyError
 from aina_core.gallery import create, open_gallery, update
 from aina_core.gallery.update import CHUNK
@@ -37,11 +38,15 @@ def many(pictures, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def undisturbed(many, home, embedder) -> tuple[bytes, ...]:
-    made = create("whole", many)
-    assert bring_up(made, embedder) == (COUNT, 0, 0, 0)
-    return stored(made, "tiny")
+@pytest.fixture(scope="module")
+def undisturbed(many, _tiny, tmp_path_factory) -> tuple[bytes, ...]:
+    """What is stored of them when nothing happens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AINA_HOME", str(tmp_path_factory.mktemp("whole")))
+        patch.setenv("AINA_CACHE", str(_tiny.cache))
+        made = create("whole", many)
+        assert bring_up(made, load_embedder("tiny", device="cpu")) == (COUNT, 0, 0, 0)
+        return stored(made, "tiny")
 
 
 def rows_in_journal(home: Path) -> int:

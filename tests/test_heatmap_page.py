@@ -79,11 +79,10 @@ def opened(demo_gallery):
 
 
 @pytest.fixture
-def tiny_gallery(home, photo_set, embedder):
+def tiny_gallery(searcher):
     """The 40 crops under the tiny model, without modifications."""
     st.cache_resource.clear()
-    update(create("photos", photo_set), embedder)
-    return "photos"
+    return searcher.gallery.name
 
 
 @pytest.fixture

@@ -1,17 +1,21 @@
 """Every page in a home without galleries, in a normal one, and when something is missing."""
 
 import dataclasses
+import functools
 import io
 import json
 import os
 import shutil
 import zipfile
+from unittest import mock
 
 import pytest
 import streamlit as st
 from conftest import ROOT
 from PIL import Image
-from streamlit.testing.v1 import AppTest
+from streamlit.components.v2.component_manager import BidiComponentManager
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import AppTest, app_test
 
 from aina_core import demo, images, models, uploads, work
 from aina_core.gallery import LabelsFile, create, galleries, open_gallery, update
@@ -31,20 +35,33 @@ LITE0 = models.DEFAULT
 CHELSEA = "chelsea/original.jpg"
 
 
+#: As in a server, what was read and compiled once serves all sessions.
+SCRIPTS = ScriptCache()
+
+
+@functools.cache
+def components():
+    """The components of all installed packages, looked for once."""
+    found = BidiComponentManager()
+    found.discover_and_register_components(start_file_watching=False)
+    return found
+
+
 class App:
-    """The app as one person sees it."""
+    """The app as one person sees it, from a link to one of its pages."""
 
     def __init__(self, page=SEARCH, **link):
         self.test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        self.test._bidi_component_manager = components()
         for name, value in link.items():
             self.test.query_params[name] = value
-        self.run()
         if page != SEARCH:
             self.test.switch_page(page)
-            self.run()
+        self.run()
 
     def run(self):
-        self.test.run()
+        with mock.patch.object(app_test, "ScriptCache", lambda: SCRIPTS):
+            self.test.run()
         self.healthy()
         return self
 

@@ -160,7 +160,7 @@ def test_many_threads_embed_while_models_come_and_go(home, tiny, other_tiny, pic
     assert locale.setlocale(locale.LC_CTYPE) == before
 
 
-def test_what_a_model_takes_is_told(home, tiny):
+def test_what_a_model_takes_is_told(home):
     name = "efficientnet-lite0"
     weights = models.get(name).weights.locate().stat().st_size
     working = 64 << 20

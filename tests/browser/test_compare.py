@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from aina_core.indexing import index
+
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
 WAIT = 30_000
 QUERY = "chelsea/original.jpg"
 LINK = f"/compare?gallery=both&model=efficientnet-lite0&other=efficientnet-lite1&image={QUERY}&k=8"
@@ -27,12 +24,10 @@ def both(server):
     folder = home.parent / "both"
     for label in ("chelsea", "coffee", "rocket"):
         shutil.copytree(home / "demo" / "images" / label, folder / label)
-    for model in ("efficientnet-lite0", "efficientnet-lite1"):
-        subprocess.run(
-            [*(sys.executable, "-m", "aina_core", "index", str(folder)),
-             *("--gallery", "both", "--model", model)],
-            cwd=ROOT, env={**os.environ, "AINA_HOME": str(home)}, check=True,
-        )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AINA_HOME", str(home))
+        for model in ("efficientnet-lite0", "efficientnet-lite1"):
+            index("both", folder, model, device="cpu")
 
 
 def columns(page: Page) -> list[list[str]]:
