@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 from aina_core import images, queries, uploads
@@ -161,11 +162,11 @@ def _surprise() -> None:
     now = state.current()
     try:
         opened = resources.searcher(now.gallery, now.model)
-        ids = [image_id for image_id in opened.ids if opened.has(image_id)]
+        rows = np.flatnonzero(opened.shown)
     except AinaError:
-        ids = []
-    if ids:
-        _choose(Term(IMAGE, secrets.choice(ids)))
+        return
+    if len(rows):
+        _choose(Term(IMAGE, opened.ids[rows[secrets.randbelow(len(rows))]]))
         st.rerun()
 
 
@@ -183,7 +184,7 @@ def _pick() -> None:
     found = _matching(opened, words)
     pages = max((len(found) + _PAGE - 1) // _PAGE, 1)
     page = min(st.session_state.get("picker.page", 0), pages - 1)
-    shown = found[page * _PAGE : (page + 1) * _PAGE]
+    shown = [opened.ids[row] for row in found[page * _PAGE : (page + 1) * _PAGE]]
     event = cards(
         [_card(opened, image_id) for image_id in shown],
         actions=[("use", "Use as query", ":material/image_search:")],
@@ -202,14 +203,18 @@ def _pick() -> None:
         st.rerun(scope="fragment")
 
 
-def _matching(opened: Searcher, words: str) -> list[str]:
+def _matching(opened: Searcher, words: str) -> np.ndarray:
+    """The rows whose name, label and caption have all the words, int64 (m,)."""
     wanted = words.casefold().split()
+    rows = np.flatnonzero(opened.shown)
+    if not wanted:
+        return rows
     found = []
-    for image_id, note in zip(opened.ids, opened.annotations, strict=True):
+    for row, (image_id, note) in enumerate(zip(opened.ids, opened.annotations, strict=True)):
         text = f"{image_id} {note.label} {note.caption}".casefold()
-        if all(word in text for word in wanted) and opened.has(image_id):
-            found.append(image_id)
-    return found
+        if all(word in text for word in wanted):
+            found.append(row)
+    return np.intersect1d(rows, np.array(found, np.int64), assume_unique=True)
 
 
 def _card(opened: Searcher, image_id: str) -> Card:

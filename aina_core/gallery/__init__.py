@@ -34,6 +34,7 @@ from aina_core.errors import (
     UnknownNameError,
 )
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
+from aina_core.gallery.known import Annotations, Records
 from aina_core.gallery.labels import LabelsFile, folder_label
 from aina_core.gallery.reduction import Reduction, made_of, open_reduction, reduce
 from aina_core.gallery.update import UpdateReport, update
@@ -41,9 +42,11 @@ from aina_core.gallery.vectors import Vectors, VectorStore
 
 __all__ = [
     "Annotation",
+    "Annotations",
     "Gallery",
     "ImageRecord",
     "LabelsFile",
+    "Records",
     "Reduction",
     "UpdateReport",
     "Vectors",

@@ -116,6 +116,20 @@ class Catalogue:
             )
             return {row[0]: ImageRecord(*row) for row in rows}
 
+    def rows_of_images(self) -> Iterator[tuple]:
+        """Yield the fields of every image and failure, in the order of the ids, a few at a time."""
+        with self._connection() as connection:
+            yield from connection.execute(
+                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images ORDER BY id"
+            )
+
+    def rows_of_annotations(self) -> Iterator[tuple]:
+        """Yield (id, label, caption, columns as JSON) of what the labels file named, likewise."""
+        with self._connection() as connection:
+            yield from connection.execute(
+                "SELECT id, label, caption, columns FROM annotations ORDER BY id"
+            )
+
     def image(self, image_id: str) -> ImageRecord | None:
         """Return one image or failure, or None."""
         with self._connection() as connection:
