@@ -10,7 +10,7 @@ import numpy as np
 
 from aina_core.embedding import Embedder
 from aina_core.errors import GalleryError, InputError
-from aina_core.gallery import Annotation, Annotations, Gallery, Records, made_of
+from aina_core.gallery import Annotation, Gallery, made_of, open_known
 from aina_core.index import Index, all_similarities, open_index
 from aina_core.principal import PrincipalAxes
 from aina_core.queries import embed_query
@@ -49,8 +49,7 @@ class Searcher:
         self._vectors = gallery.vectors(model)
         self._reduction = gallery.reduction(self._vectors)
         self.ids, self._places = self._vectors.ids, self._vectors.places
-        self.records = Records(gallery.catalogue, self.ids, self._vectors.checksums)
-        self.annotations = Annotations(gallery.catalogue, self.ids)
+        self.records, self.annotations = open_known(gallery.catalogue, self._vectors)
         self._valid = self.records.usable
         self.count = int(self._valid.sum())
         self._progress = progress

@@ -177,6 +177,15 @@ class Catalogue:
             ).fetchone()
         return row[0] if row else None
 
+    def keep_thumbnail(self, sha256: str, jpeg: bytes) -> None:
+        """Store a thumbnail that was made afterwards; what is known of the images stays the same.
+
+        Raises:
+            DamagedError: the catalogue cannot be written now.
+        """
+        with self._connection(write=True) as connection:
+            connection.execute("INSERT OR IGNORE INTO thumbnails VALUES (?,?)", (sha256, jpeg))
+
     def counts(self) -> tuple[int, int]:
         """Return how many images and how many failures there are."""
         with self._connection() as connection:

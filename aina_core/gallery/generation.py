@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ class Vectors:
     def checksums(self) -> Sequence[str]:
         """SHA-256 of the file that each row was computed from."""
         return self._keys.column(1)
+
+    def blocks(self) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield ids and checksums of some thousand rows at a time."""
+        return self._keys.blocks()
 
     @functools.cached_property
     def places(self) -> Places:

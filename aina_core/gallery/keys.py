@@ -7,6 +7,7 @@ million texts in memory take hundreds of megabytes and seconds to make.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import operator
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +55,12 @@ class Keys:
             stop = min(start + _BLOCK, len(self))
             lines = self._table[self._starts[start] : self._starts[stop]].tobytes().splitlines()
             yield from json.loads(b"[" + b",".join(lines) + b"]")
+
+    def blocks(self) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield ids and checksums of some thousand rows at a time."""
+        keys = iter(self)
+        while block := list(itertools.islice(keys, _BLOCK)):
+            yield [image_id for image_id, _ in block], [sha256 for _, sha256 in block]
 
     def find(self, image_id: str) -> int | None:
         """Return the row of an image id, by halving; None where it has none."""

@@ -9,23 +9,25 @@ from __future__ import annotations
 import itertools
 import json
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 import numpy as np
 
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
+from aina_core.gallery.generation import Vectors
 from aina_core.gallery.labels import folder_label
 from aina_core.gallery.words import Collecting, Words
 
-_BLOCK = 8192  # rows
+_BLOCK = 4096  # rows
+_NO_COLUMNS = "{}"
+_NOTHING = ("", 0, 0, "", 0, 0, None)
 
 
 class Records(Sequence[ImageRecord | None]):
     """The record of each row; None where the catalogue has none.
 
     Args:
-        catalogue: of the gallery.
         ids: of the rows, ascending.
         checksums: of the files that the rows were computed from.
 
@@ -33,28 +35,25 @@ class Records(Sequence[ImageRecord | None]):
         usable: bool (n,), the rows whose file is an image, and the same as when it was embedded.
     """
 
-    def __init__(self, catalogue: Catalogue, ids: Sequence[str], checksums: Sequence[str]) -> None:
-        count = len(ids)
+    def __init__(self, ids: Sequence[str], checksums: Sequence[str]) -> None:
         self._ids, self._checksums = ids, checksums
-        self._numbers = np.zeros((count, 4), np.int64)  # size, time of change, width, height
-        self.usable = np.zeros(count, bool)
+        self._numbers = np.zeros((4, len(ids)), np.int64)  # size, time of change, width, height
+        self.usable = np.zeros(len(ids), bool)
         self._others: dict[int, ImageRecord | None] = {}
-        found = zip(aligned(ids, catalogue.rows_of_images()), checksums, strict=True)
-        for start in range(0, count, _BLOCK):
-            self._take(start, list(itertools.islice(found, _BLOCK)))
 
-    def _take(self, start: int, block: list[tuple[tuple | None, str]]) -> None:
-        """Take down a part of the rows: what the catalogue says of each, and its checksum."""
-        part = slice(start, start + len(block))
-        self._numbers[part] = [
-            (0, 0, 0, 0) if row is None else (row[1], row[2], row[4], row[5]) for row, _ in block
-        ]
-        good = [r is not None and r[6] is None and r[3] == sha256 for r, sha256 in block]
-        self.usable[part] = good
-        if not all(good):
-            for place, (row, _) in enumerate(block):
-                if not good[place]:
-                    self._others[start + place] = None if row is None else ImageRecord(*row)
+    def take(self, start: int, checksums: Sequence[str], rows: Sequence[tuple | None]) -> None:
+        """Take down what the catalogue says of some rows, from row `start` on."""
+        part = slice(start, start + len(rows))
+        known = [row or _NOTHING for row in rows]
+        _, sizes, times, found, widths, heights, failures = zip(*known, strict=True)
+        self._numbers[:, part] = sizes, times, widths, heights
+        if found == tuple(checksums) and not any(failures):
+            self.usable[part] = True
+            return
+        for place, (row, sha256) in enumerate(zip(rows, checksums, strict=True), start):
+            self.usable[place] = row is not None and row[6] is None and row[3] == sha256
+            if not self.usable[place]:
+                self._others[place] = None if row is None else ImageRecord(*row)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -70,42 +69,20 @@ class Records(Sequence[ImageRecord | None]):
         at = _place(row, len(self))
         if at in self._others:
             return self._others[at]
-        size, mtime_ns, width, height = self._numbers[at].tolist()
+        size, mtime_ns, width, height = self._numbers[:, at].tolist()
         return ImageRecord(self._ids[at], size, mtime_ns, self._checksums[at], width, height)
 
 
 class Annotations(Sequence[Annotation]):
     """What is said of each row's image: by a labels file, or else by its folder.
 
-    Args:
-        catalogue: of the gallery.
-        ids: of the rows, ascending.
-
     Attributes:
         labels: of all rows.
         columns: the labels file's further columns, by name.
     """
 
-    def __init__(self, catalogue: Catalogue, ids: Sequence[str]) -> None:
-        labels, captions = Collecting(), Collecting()
-        columns: dict[str, Collecting] = {}
-        found = zip(ids, aligned(ids, catalogue.rows_of_annotations()), strict=True)
-        for place, (image_id, row) in enumerate(found):
-            if row is None:
-                labels.add(folder_label(image_id))
-                captions.add("")
-                continue
-            labels.add(row[1])
-            captions.add(row[2])
-            for name, value in _columns(row[3]):
-                if name not in columns:
-                    columns[name] = Collecting()
-                columns[name].skip_to(place)
-                columns[name].add(value)
-        for column in columns.values():
-            column.skip_to(len(ids))
-        self.labels, self._captions = labels.words(), captions.words()
-        self.columns: dict[str, Words] = {name: c.words() for name, c in columns.items()}
+    def __init__(self, labels: Words, captions: Words, columns: dict[str, Words]) -> None:
+        self.labels, self._captions, self.columns = labels, captions, columns
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -130,18 +107,73 @@ class Annotations(Sequence[Annotation]):
         return Words(np.full(len(self), -1, np.int8), []) if found is None else found
 
 
-def aligned(ids: Iterable[str], rows: Iterator[tuple]) -> Iterator[tuple | None]:
-    """Yield for each id the row that begins with it, or None; both in ascending order."""
-    row = next(rows, None)
-    for image_id in ids:
-        while row is not None and row[0] < image_id:
-            row = next(rows, None)
-        yield row if row is not None and row[0] == image_id else None
+def open_known(catalogue: Catalogue, vectors: Vectors) -> tuple[Records, Annotations]:
+    """Read what a catalogue says of the rows of a generation, in one pass over both."""
+    records = Records(vectors.ids, vectors.checksums)
+    images, said = _Step(catalogue.rows_of_images()), _Step(catalogue.rows_of_annotations())
+    labels, captions, columns = Collecting(), Collecting(), dict[str, Collecting]()
+    start = 0
+    for ids, checksums in vectors.blocks():
+        records.take(start, checksums, images.take(ids))
+        notes = [row or _unsaid(key) for key, row in zip(ids, said.take(ids), strict=True)]
+        _, of_block, shown, further = zip(*notes, strict=True)
+        labels.extend(of_block)
+        captions.extend(shown)
+        if further.count(_NO_COLUMNS) < len(further):
+            _collect(columns, start, further)
+        start += len(ids)
+    for column in columns.values():
+        column.skip_to(start)
+    named = {name: column.words() for name, column in columns.items()}
+    return records, Annotations(labels.words(), captions.words(), named)
 
 
-def _columns(text: str) -> Iterable[tuple[str, str]]:
-    """The further columns of an annotation, as the catalogue stores them."""
-    return json.loads(text).items() if text != "{}" else ()
+def _unsaid(image_id: str) -> tuple[str, str, str, str]:
+    """What is said of an image that no labels file names."""
+    return image_id, folder_label(image_id), "", _NO_COLUMNS
+
+
+def _collect(columns: dict[str, Collecting], start: int, further: Sequence[str]) -> None:
+    """Take down the further columns of some rows, JSON texts, from row `start` on."""
+    for place, text in enumerate(further, start):
+        for name, value in json.loads(text).items() if text != _NO_COLUMNS else ():
+            if name not in columns:
+                columns[name] = Collecting()
+            columns[name].skip_to(place)
+            columns[name].extend([value])
+
+
+class _Step:
+    """Rows that begin with an id, taken in step with ascending ids.
+
+    Args:
+        rows: ascending by their ids; those that nobody asks for are passed over.
+    """
+
+    def __init__(self, rows: Iterator[tuple]) -> None:
+        self._rows = rows
+        self._waiting: list[tuple] = []
+
+    def take(self, ids: list[str]) -> Sequence[tuple | None]:
+        """Return the row of each id; None where there is none."""
+        waiting = self._waiting
+        waiting += itertools.islice(self._rows, max(len(ids) - len(waiting), 0))
+        if len(waiting) == len(ids) and [row[0] for row in waiting] == ids:  # as a rule
+            self._waiting = []
+            return waiting
+        found: list[tuple | None] = []
+        at = 0
+        for image_id in ids:
+            while at < len(waiting) or (waiting := list(itertools.islice(self._rows, _BLOCK))):
+                at = at if at < len(waiting) else 0
+                if waiting[at][0] >= image_id:
+                    break
+                at += 1
+            hit = at < len(waiting) and waiting[at][0] == image_id
+            found.append(waiting[at] if hit else None)
+            at += hit
+        self._waiting = waiting[at:]
+        return found
 
 
 def _place(row: int, count: int) -> int:

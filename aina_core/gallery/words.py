@@ -59,9 +59,11 @@ class Collecting:
         self._codes = array("i")
         self._places: dict[str, int] = {}
 
-    def add(self, text: str) -> None:
-        """Add a row."""
-        self._codes.append(self._places.setdefault(text, len(self._places)))
+    def extend(self, texts: Sequence[str]) -> None:
+        """Add rows."""
+        for text in dict.fromkeys(texts):
+            self._places.setdefault(text, len(self._places))
+        self._codes.extend(map(self._places.__getitem__, texts))
 
     def skip_to(self, count: int) -> None:
         """Add rows without a text, until there are so many."""
