@@ -10,11 +10,12 @@ import streamlit as st
 
 from aina_core import images, queries, uploads
 from aina_core.errors import AinaError, ImageError
-from aina_core.gallery import open_gallery
+from aina_core.gallery import Gallery, open_gallery
 from aina_core.queries import IMAGE, UPLOAD, Term
 from aina_core.search import Searcher
 from ui import resources, serve, state
 from ui.components import Card, cards, paste_zone
+from ui.placeholder import placeholder
 from ui.terms import MAX_TERMS, with_member
 from ui.text import plain
 
@@ -40,16 +41,26 @@ class QueryPicture:
     height: int
     gallery: str | None
 
-    def thumbnail(self) -> bytes:
-        """A small JPEG of it."""
+    @property
+    def there(self) -> bool:
+        """Whether there is a picture to be seen, and not only a vector that was imported."""
+        return self.width > 0 and (self.gallery is None or open_gallery(self.gallery).has_pictures)
+
+    def thumbnail(self) -> bytes | str:
+        """A small JPEG of it; a drawing of its name, as SVG, where it is not there."""
         if self.gallery is None:
             return resources.upload_thumbnail(self.name)
-        gallery = open_gallery(self.gallery)
-        record = gallery.catalogue.image(self.name)
-        found = record and gallery.catalogue.thumbnail(record.sha256)
-        if not found:
-            raise ImageError("The query has no thumbnail.")
-        return found
+        return member_thumbnail(open_gallery(self.gallery), self.name)
+
+
+def member_thumbnail(gallery: Gallery, image_id: str) -> bytes | str:
+    """A small JPEG of a gallery's image; a drawing of its id, as SVG, where it is not there."""
+    record = gallery.catalogue.image(image_id)
+    try:
+        found = record and gallery.thumbnail(record.sha256)
+    except ImageError:
+        found = None
+    return found or placeholder(image_id)
 
 
 def query_picture(now: state.State) -> QueryPicture | None:

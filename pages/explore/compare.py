@@ -20,6 +20,8 @@ if now.model not in gallery.models():
     st.stop()
 
 models = compare.choose(gallery)
+for model in models:
+    widgets.made_elsewhere(model)
 compare.pair(gallery, models)
 compare.neighbours(gallery, models)
 agreement.whole_gallery(gallery, models)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
 from ui import explain, explain_below, explain_settings, explain_subjects, state, widgets
@@ -16,6 +17,10 @@ if not now.gallery:
     widgets.no_gallery()
     st.stop()
 widgets.link_problems()
+
+if models.is_external(now.model):
+    widgets.made_elsewhere(now.model)
+    st.stop()
 
 gallery = open_gallery(now.gallery)
 try:

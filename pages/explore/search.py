@@ -25,6 +25,7 @@ if now.model not in gallery.models():
     st.stop()
 
 spec = models.get(ModelName.parse(now.model).base)
+widgets.made_elsewhere(now.model)
 left, right = st.columns([1, 3], gap="medium")
 
 with left:
@@ -34,7 +35,9 @@ with left:
     except AinaError as error:
         gone = True
         st.error(plain(error))
-    if picture is not None:
+    if picture is not None and not picture.there:
+        st.image(picture.thumbnail())
+    elif picture is not None:
         box = cropper(
             picture.url,
             width=picture.width,
