@@ -96,7 +96,7 @@ def unit_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str | N
         A float32 row that is of unit length already is kept to the bit.
     """
     wide = np.asarray(vectors, np.float64)
-    finite = np.isfinite(wide).all(axis=1)
+    finite = np.asarray(np.isfinite(wide).all(axis=1))
     wide = np.where(finite[:, None], wide, 1.0)
     largest = np.abs(wide).max(axis=1, initial=0.0)
     scaled = wide / np.where(largest > 0, largest, 1.0)[:, None]  # whose squares do not overflow

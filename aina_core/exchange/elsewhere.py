@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,16 @@ class Elsewhere:
     """
 
     computed_on: list[str]
-    root = None
+    fingerprint: Mapping[str, Any]
+    versions: Mapping[str, str]
+    root: Path | None = None
     has_files = False
     verified = False
 
     def __init__(self, path: Path, model: str) -> None:
         self.name, self._path = path.name or str(path), path
         self.model = valid_external(model) if is_external(model) else _registered(model)
-        self.computed_on, self.versions = ["elsewhere"], dict[str, str]()
+        self.computed_on, self.versions = ["elsewhere"], {}
         self.dim, self.count = self._measure()
         if not 1 <= self.dim <= _MOST_DIM:
             raise InputError(

@@ -96,10 +96,10 @@ class Folder:
         if None in ids or not (lengths[good] == self.dim).all() or (lengths[~good] > 0).any():
             raise self._damaged(part, "a row without an id, or a vector of another length")
         rows = vectors_of(found["embedding"], good, self.dim).astype(np.float32, copy=False)
-        norms = found["norm"].fill_null(0.0).to_numpy(zero_copy_only=False)
+        norms = found["norm"].to_numpy(zero_copy_only=False)  # null is not a number
         if not (abs(np.vecdot(rows, rows)[good] - 1) < _UNIT).all():  # not so for NaN either
             raise self._damaged(part, "a vector that is not of unit length")
-        if not (np.isfinite(norms) & (norms >= 0)).all():
+        if not (np.isfinite(norms) & (norms >= 0))[good].all():
             raise self._damaged(part, "the length of a vector that cannot be one")
         numbers = (found[name].fill_null(0).to_pylist() for name in _NUMBERS)
         files = [File(*each) for each in zip(_texts(found["sha256"]), *numbers, strict=True)]

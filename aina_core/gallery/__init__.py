@@ -202,7 +202,8 @@ def _make(folder: Path, root: Path | None, *, pictures: bool = True) -> None:
             (folder / "images").mkdir(exist_ok=True)
         Catalogue(folder / "catalogue.sqlite").create()
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        record = {"folder": None if root is None else str(root), "created": created}
+        recorded = None if root is None else str(root)
+        record: dict[str, Any] = {"folder": recorded, "created": created}
         if not pictures:
             record["pictures"] = False
         paths.write_json(folder / "gallery.json", record)

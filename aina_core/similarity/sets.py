@@ -32,7 +32,7 @@ class Chosen:
 def originals(searcher: Searcher) -> list[str]:
     """Return the images that the gallery's labels call originals and that can be found."""
     chosen = searcher.annotations.words(MODIFICATION).among([ORIGINAL]) & searcher.shown
-    return [searcher.ids[row] for row in np.flatnonzero(chosen)]
+    return [searcher.ids[row] for row in np.flatnonzero(chosen).tolist()]
 
 
 def with_modifications(searcher: Searcher, original: str) -> Chosen:
