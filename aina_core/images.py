@@ -140,6 +140,20 @@ def decode(data: bytes, *, at_least: int | None = None) -> Decoded:
         raise ImageError(f"damaged: {detail[0] if detail else type(error).__name__}") from None
 
 
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a picture, upright, in pixels, without decoding it.
+
+    Raises:
+        ImageError: it is not a picture that AINA reads.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            return (height, width) if _orientation(image) >= 5 else (width, height)
+    except _DECODER_ERRORS:
+        raise ImageError("not a picture in a format that AINA reads") from None
+
+
 def read_image(source: Path | str | bytes) -> Image.Image:
     """Return the picture at a path, or in bytes, as an upright Pillow image of mode RGB.
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from aina_core.embedding import Embedder
 from aina_core.errors import GalleryError, InputError
-from aina_core.gallery import Annotation, Gallery, folder_label, made_of
-from aina_core.index import Index, open_index, similarities
+from aina_core.gallery import Annotation, Gallery, made_of, open_known
+from aina_core.index import Index, all_similarities, open_index
 from aina_core.principal import PrincipalAxes
 from aina_core.queries import embed_query
 from aina_core.ranking import Neighbour, OfClass, Result
@@ -38,7 +38,9 @@ class Searcher:
     Attributes:
         gallery: the gallery.
         model: the model's full name.
-        ids: image id of each row.
+        ids: image id of each row, ascending.
+        records: what the catalogue said of each row's file when it was opened.
+        annotations: what is said of each row's image.
         count: how many images can be found: rows whose file has not changed since.
     """
 
@@ -46,18 +48,9 @@ class Searcher:
         self.gallery, self.model = gallery, model
         self._vectors = gallery.vectors(model)
         self._reduction = gallery.reduction(self._vectors)
-        self.ids = self._vectors.ids
-        self._rows = {key: row for row, key in enumerate(self.ids)}
-        records, annotations = gallery.catalogue.images(), gallery.catalogue.annotations()
-        self.records = [records.get(key) for key in self.ids]
-        self.annotations = [annotations.get(k) or Annotation(folder_label(k)) for k in self.ids]
-        self._valid = np.array(
-            [
-                record is not None and record.failure is None and record.sha256 == sha256
-                for record, sha256 in zip(self.records, self._vectors.checksums, strict=True)
-            ],
-            dtype=bool,
-        )
+        self.ids, self._places = self._vectors.ids, self._vectors.places
+        self.records, self.annotations = open_known(gallery.catalogue, self._vectors)
+        self._valid = self.records.usable
         self.count = int(self._valid.sum())
         self._progress = progress
         self.annoy  # noqa: B018  opened, or built, at once
@@ -117,7 +110,7 @@ class Searcher:
         return self._vectors.norms
 
     @property
-    def checksums(self) -> list[str]:
+    def checksums(self) -> Sequence[str]:
         """SHA-256 of the file that each row was computed from."""
         return self._vectors.checksums
 
@@ -158,18 +151,33 @@ class Searcher:
     @functools.cached_property
     def labels(self) -> dict[str, int]:
         """How many images each label has, in the order of the labels."""
-        return _counts(a.label for a in self.annotations)
+        return self.annotations.labels.counts()
 
     @functools.cached_property
     def columns(self) -> dict[str, dict[str, int]]:
         """The columns that can filter: for each, how many images have each value."""
-        names = dict.fromkeys(name for a in self.annotations for name in a.columns)
-        counted = {n: _counts(a.columns.get(n, "") for a in self.annotations) for n in names}
+        counted = {name: words.counts() for name, words in self.annotations.columns.items()}
         return {n: counts for n, counts in counted.items() if 1 < len(counts) <= MAX_FILTER_VALUES}
 
     def has(self, image_id: str) -> bool:
         """Whether an image can be found here."""
-        return image_id in self._rows and bool(self._valid[self._rows[image_id]])
+        row = self._places.find(image_id)
+        return row is not None and bool(self._valid[row])
+
+    def having(self, image_ids: Sequence[str]) -> np.ndarray:
+        """Return which of many images can be found here, bool (m,)."""
+        return self._shown(self._found(image_ids))
+
+    @property
+    def found_ids(self) -> Sequence[str]:
+        """The ids of all images that can be found, ascending."""
+        if self.count == len(self.ids):
+            return self.ids
+        return [each for each, shown in zip(self.ids, self._valid, strict=True) if shown]
+
+    def same_images(self, other: Searcher) -> bool:
+        """Whether another searcher's rows are known to be of the same files, row by row."""
+        return self._vectors.keys_checksum == other._vectors.keys_checksum
 
     def image(self, image_id: str) -> tuple[Any, Annotation]:
         """Return an image's record and annotation.
@@ -202,8 +210,21 @@ class Searcher:
         Raises:
             InputError: the gallery has no such image under this model.
         """
-        found = (self._row(image_id) for image_id in image_ids)
-        return np.fromiter(found, np.int64, len(image_ids))
+        rows = self._found(image_ids)
+        shown = self._shown(rows)
+        if not shown.all():
+            self._row(image_ids[int(np.argmin(shown))])  # which says so
+        return rows
+
+    def _shown(self, rows: np.ndarray) -> np.ndarray:
+        """Which rows can be found, bool (m,); −1 is none."""
+        return (rows >= 0) & self._valid[rows] if len(self.ids) else np.zeros(len(rows), bool)
+
+    def _found(self, image_ids: Sequence[str]) -> np.ndarray:
+        """Rows of ids, int64 (m,), −1 for those that there are not."""
+        if image_ids is self.ids:
+            return np.arange(len(self.ids))
+        return self._places.find_all(image_ids, len(image_ids))
 
     def vectors(self, image_ids: Sequence[str]) -> np.ndarray:
         """Return the embeddings of images of the gallery, float32 (n, dim), as they are given.
@@ -214,12 +235,13 @@ class Searcher:
         return np.asarray(self._vectors.matrix)[self.rows(image_ids)]
 
     def _row(self, image_id: str) -> int:
-        if not self.has(image_id):
+        row = self._places.find(image_id)
+        if row is None or not self._valid[row]:
             raise InputError(
                 f"The gallery {self.gallery.name} has no image {image_id!r} under {self.model}; "
                 "ids are paths relative to the gallery's folder."
             )
-        return self._rows[image_id]
+        return row
 
     def percentile(self, similarities: np.ndarray) -> np.ndarray:
         """Return the share of random pairs of this gallery below each similarity, in [0, 1]."""
@@ -259,8 +281,8 @@ class Searcher:
         """
         allowed = self._allowed(labels, columns or {})
         for image_id in [exclude] if isinstance(exclude, str) else exclude or ():
-            if image_id in self._rows:
-                allowed[self._rows[image_id]] = False
+            if (row := self._places.find(image_id)) is not None:
+                allowed[row] = False
         return Result(self, np.ascontiguousarray(vector, np.float32), allowed, exact)
 
     def of_class(
@@ -284,18 +306,15 @@ class Searcher:
     ) -> np.ndarray:
         allowed = self._valid.copy()
         if labels:
-            wanted = set(labels)
-            allowed &= np.array([a.label in wanted for a in self.annotations], bool)
+            allowed &= self.annotations.labels.among(labels)
         for name, values in columns.items():
             if values:
-                wanted = set(values)
-                allowed &= np.array([a.columns.get(name, "") in wanted for a in self.annotations])
+                allowed &= self.annotations.words(name).among(values)
         return allowed
 
     def similarities(self, vector: np.ndarray) -> np.ndarray:
         """Return the cosine of a query, float32 (dim,), to every row: float32 (n,)."""
-        matrix = np.asarray(self._vectors.matrix)
-        return similarities(matrix, np.arange(len(matrix)), vector)
+        return all_similarities(np.asarray(self._vectors.matrix), vector)
 
     def neighbour(self, row: int, similarity: float) -> Neighbour:
         """Return what is known of the hit in a row."""
@@ -306,10 +325,3 @@ class Searcher:
             self.annotations[row],
             self._vectors.checksums[row],
         )
-
-
-def _counts(values: Any) -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for value in values:
-        counted[value] = counted.get(value, 0) + 1
-    return dict(sorted(counted.items()))

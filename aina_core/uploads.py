@@ -284,7 +284,8 @@ def _receiving(name: str) -> Iterator[Path]:
     valid_name(name)
     if name in galleries() and not open_gallery(name).keeps_images:
         raise InputError(
-            f"The gallery {name} belongs to a folder on the server; choose another name."
+            f"The gallery {name} belongs to a folder on the server, or has no pictures; choose "
+            "another name."
         )
     paths.home().mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=paths.home(), prefix=".upload-"))

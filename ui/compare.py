@@ -18,6 +18,7 @@ from aina_core.similarity import PairSimilarity, Ranked, side_by_side
 from ui import actions, query, resources, serve, state, tables, widgets
 from ui.components import Event, Row, plot, ranks
 from ui.components.cards import percentile_text, similarity_text
+from ui.placeholder import placeholder
 from ui.state import MAX_OTHERS, State
 from ui.text import plain
 
@@ -223,14 +224,16 @@ def _pairs(now: State, chosen: tuple[str, ...]) -> dict[str, PairSimilarity]:
     return resources.pair(now, able) if able else {}
 
 
-def _query_jpeg(gallery: Gallery, now: State) -> bytes | None:
+def _query_jpeg(gallery: Gallery, now: State) -> bytes | str | None:
     if now.upload is not None:
         return resources.upright(gallery.name, now.upload, True, now.crop)
     return None if now.image is None else _jpeg(gallery, now.image, now.crop)
 
 
-def _jpeg(gallery: Gallery, image_id: str, crop: state.Box | None = None) -> bytes:
+def _jpeg(gallery: Gallery, image_id: str, crop: state.Box | None = None) -> bytes | str:
     record = gallery.catalogue.image(image_id)
     if record is None or record.failure is not None:
         raise ImageError(f"The gallery {gallery.name} has no image {image_id!r}.")
+    if not gallery.has_pictures:
+        return placeholder(image_id)
     return resources.upright(gallery.name, record.sha256, False, crop)

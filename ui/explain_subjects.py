@@ -61,6 +61,11 @@ def gallery_subject(gallery: Gallery, image_id: str) -> Subject:
     record = gallery.catalogue.image(image_id)
     if record is None or record.failure is not None:
         raise ImageError(f"The gallery {gallery.name} has no image {image_id!r}.")
+    if not gallery.has_pictures:
+        raise ImageError(
+            f"The gallery {gallery.name} was imported without its pictures, and only what is seen "
+            "can be explained; import it again with --images FOLDER."
+        )
     return Subject(
         gallery=gallery.name,
         image=image_id,

@@ -34,12 +34,18 @@ def table() -> None:
                 "images": count,
                 "not usable": failed,
                 "models": ", ".join(gallery.models()) or "not indexed",
-                "folder": "kept by AINA" if gallery.keeps_images else str(gallery.root),
+                "folder": _folder(gallery),
                 "on disk (MB)": round(gallery.size_on_disk() / 1e6, 1),
                 "made": gallery.created[:10],
             }
         )
     st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def _folder(gallery: Gallery) -> str:
+    if not gallery.has_pictures:
+        return "no pictures, imported"
+    return "kept by AINA" if gallery.keeps_images else str(gallery.root)
 
 
 def _ready() -> list[str]:
@@ -141,7 +147,9 @@ def details(gallery: Gallery) -> None:
             st.download_button("CSV", csv, "not-usable.csv", "text/csv")
     busy = any(job.active for job in work.jobs())
     with st.expander("Index by a model, or bring up to date"):
-        if not (names := _ready()):
+        if not gallery.has_pictures:
+            st.info(plain(gallery.without_pictures()))
+        elif not (names := _ready()):
             st.error(_NO_MODEL)
         else:
             model = widgets.choose_model(names, "details")
@@ -164,7 +172,8 @@ def _models(gallery: Gallery) -> None:
 
 def _delete(gallery: Gallery, busy: bool) -> None:
     what = st.selectbox("What", ["the whole gallery", *gallery.models()], key="delete.what")
-    kept = "" if gallery.keeps_images else f" The folder {gallery.root} is not touched."
+    given = gallery.has_pictures and not gallery.keeps_images
+    kept = f" The folder {gallery.root} is not touched." if given else ""
     if gallery.keeps_images and what == "the whole gallery":
         kept = " The pictures that were uploaded for it are deleted too."
     st.text(f"This cannot be undone.{kept}")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 from aina_core import images, queries, uploads
 from aina_core.errors import AinaError, ImageError
-from aina_core.gallery import open_gallery
+from aina_core.gallery import Gallery, open_gallery
 from aina_core.queries import IMAGE, UPLOAD, Term
 from aina_core.search import Searcher
 from ui import resources, serve, state
 from ui.components import cards, paste_zone
 from ui.image_cards import image_card
+from ui.placeholder import placeholder
 from ui.terms import MAX_TERMS, with_member
 from ui.text import plain
 
@@ -40,16 +42,26 @@ class QueryPicture:
     height: int
     gallery: str | None
 
-    def thumbnail(self) -> bytes:
-        """A small JPEG of it."""
+    @property
+    def there(self) -> bool:
+        """Whether there is a picture to be seen, and not only a vector that was imported."""
+        return self.width > 0 and (self.gallery is None or open_gallery(self.gallery).has_pictures)
+
+    def thumbnail(self) -> bytes | str:
+        """A small JPEG of it; a drawing of its name, as SVG, where it is not there."""
         if self.gallery is None:
             return resources.upload_thumbnail(self.name)
-        gallery = open_gallery(self.gallery)
-        record = gallery.catalogue.image(self.name)
-        found = record and gallery.catalogue.thumbnail(record.sha256)
-        if not found:
-            raise ImageError("The query has no thumbnail.")
-        return found
+        return member_thumbnail(open_gallery(self.gallery), self.name)
+
+
+def member_thumbnail(gallery: Gallery, image_id: str) -> bytes | str:
+    """A small JPEG of a gallery's image; a drawing of its id, as SVG, where it is not there."""
+    record = gallery.catalogue.image(image_id)
+    try:
+        found = record and gallery.thumbnail(record.sha256)
+    except ImageError:
+        found = None
+    return found or placeholder(image_id)
 
 
 def query_picture(now: state.State) -> QueryPicture | None:
@@ -162,11 +174,11 @@ def _surprise() -> None:
     now = state.current()
     try:
         opened = resources.searcher(now.gallery, now.model)
-        ids = [image_id for image_id in opened.ids if opened.has(image_id)]
+        rows = np.flatnonzero(opened.shown)
     except AinaError:
-        ids = []
-    if ids:
-        _choose(Term(IMAGE, secrets.choice(ids)))
+        return
+    if len(rows):
+        _choose(Term(IMAGE, opened.ids[rows[secrets.randbelow(len(rows))]]))
         st.rerun()
 
 
@@ -184,7 +196,7 @@ def _pick() -> None:
     found = _matching(opened, words)
     pages = max((len(found) + _PAGE - 1) // _PAGE, 1)
     page = min(st.session_state.get("picker.page", 0), pages - 1)
-    shown = found[page * _PAGE : (page + 1) * _PAGE]
+    shown = [opened.ids[row] for row in found[page * _PAGE : (page + 1) * _PAGE]]
     event = cards(
         [image_card(opened, image_id) for image_id in shown],
         actions=[("use", "Use as query", ":material/image_search:")],
@@ -203,11 +215,15 @@ def _pick() -> None:
         st.rerun(scope="fragment")
 
 
-def _matching(opened: Searcher, words: str) -> list[str]:
+def _matching(opened: Searcher, words: str) -> np.ndarray:
+    """The rows whose name, label and caption have all the words, int64 (m,)."""
     wanted = words.casefold().split()
+    rows = np.flatnonzero(opened.shown)
+    if not wanted:
+        return rows
     found = []
-    for image_id, note in zip(opened.ids, opened.annotations, strict=True):
+    for row, (image_id, note) in enumerate(zip(opened.ids, opened.annotations, strict=True)):
         text = f"{image_id} {note.label} {note.caption}".casefold()
-        if all(word in text for word in wanted) and opened.has(image_id):
-            found.append(image_id)
-    return found
+        if all(word in text for word in wanted):
+            found.append(row)
+    return np.intersect1d(rows, np.array(found, np.int64), assume_unique=True)

@@ -65,10 +65,7 @@ def _thumbnail(term: Term) -> None:
         if term.kind == UPLOAD:
             st.image(resources.upload_thumbnail(term.value))
         elif term.kind == IMAGE:
-            catalogue = open_gallery(state.current().gallery).catalogue
-            record = catalogue.image(term.value)
-            found = record and catalogue.thumbnail(record.sha256)
-            st.image(found) if found else st.markdown(":material/broken_image:")
+            st.image(query.member_thumbnail(open_gallery(state.current().gallery), term.value))
         else:
             st.markdown(":material/text_fields:")
     except AinaError:  # the search says so

@@ -1,7 +1,7 @@
 """Pictures over HTTP: thumbnails and full size, of known images of known galleries only.
 
 Every picture is one that AINA decoded and wrote anew as JPEG: nothing of a user's file reaches the
-browser as it is.
+browser as it is. In the place of one that is not there stands a drawing of its id.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from aina_core import images, models, uploads
-from aina_core.errors import AinaError
-from aina_core.gallery import open_gallery
+from aina_core.errors import AinaError, ImageError
+from aina_core.gallery import ImageRecord, open_gallery
 from aina_core.studies.pictures import version_jpeg
 from ui import resources
 from ui.components._mount import plotly_library
+from ui.placeholder import placeholder
 
 _LONGEST_SIDE = 2048
 _VERSION_SIDE = 640
@@ -61,14 +62,23 @@ def upload_url(name: str) -> str:
 
 def _thumbnail(request: Request) -> Response:
     gallery = open_gallery(request.path_params["gallery"])
-    jpeg = gallery.catalogue.thumbnail(request.path_params["sha256"])
+    sha256 = request.path_params["sha256"]
+    try:
+        jpeg = gallery.thumbnail(sha256)
+    except ImageError:
+        return _stand_in(gallery.catalogue.by_checksum(sha256))
     return _picture(jpeg) if jpeg is not None else _missing()
 
 
 def _image(request: Request) -> Response:
     gallery = open_gallery(request.path_params["gallery"])
     record = gallery.catalogue.by_checksum(request.path_params["sha256"])
-    return _missing() if record is None else _picture(_jpeg(gallery.read(record.id)))
+    if record is None:
+        return _missing()
+    try:
+        return _picture(_jpeg(gallery.read(record.id)))
+    except ImageError:
+        return _stand_in(record)
 
 
 def _version(request: Request) -> Response:
@@ -89,6 +99,15 @@ def _jpeg(data: bytes) -> bytes:
 
 def _picture(jpeg: bytes) -> Response:
     return Response(jpeg, media_type="image/jpeg", headers=_HEADERS)
+
+
+def _stand_in(record: ImageRecord | None) -> Response:
+    """What is shown of an image that is known and whose file is not there."""
+    if record is None:
+        return _missing()
+    # not kept for long: the file may come back
+    headers = {**_HEADERS, "Cache-Control": "private, max-age=60"}
+    return Response(placeholder(record.id), media_type="image/svg+xml", headers=headers)
 
 
 def _missing() -> Response:

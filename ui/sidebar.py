@@ -62,6 +62,8 @@ def _known(model: str) -> bool:
 
 def _model_line(gallery: str, model: str, indexed: bool) -> str:
     name = ModelName.parse(model)
+    if models.is_external(model):
+        return "made elsewhere · only images of the gallery can be queries"
     status = models.state(name.base)
     if status.status != "ready":
         return f"{status.status}: {status.reason}"

@@ -41,6 +41,12 @@ def indexed_gallery(now: state.State) -> Gallery:
     return gallery
 
 
+def made_elsewhere(model: str) -> None:
+    """Say of vectors that AINA has no model for what they can be used for."""
+    if models.is_external(model):
+        st.info(plain(models.only_members(model)))
+
+
 def no_gallery() -> None:
     """Say what to do when there is no gallery at all."""
     if any(job.active for job in work.jobs()):
@@ -66,6 +72,9 @@ def link_problems() -> None:
 
 def offer_indexing(gallery: Gallery, model: str) -> None:
     """Say that a gallery has no vectors of a model, and offer to compute them."""
+    if not gallery.has_pictures:
+        st.error(plain(gallery.without_pictures()))
+        return
     status = models.state(ModelName.parse(model).base)
     if status.status != "ready":
         st.error(plain(f"{model} cannot be used here: {status.reason}"))

@@ -19,6 +19,7 @@ from aina_core.cli.comparing import add_agreement, add_pair
 from aina_core.cli.console import Ended, Parser, Reporter, Terminal
 from aina_core.cli.demos import add_demo
 from aina_core.cli.duplicates import add_duplicates
+from aina_core.cli.exchanging import add_export, add_import
 from aina_core.cli.explaining import add_explain
 from aina_core.cli.galleries import add_galleries, add_verify
 from aina_core.cli.indexing import add_index
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         *(add_index, add_search, add_labels, add_map, add_agreement, add_pair, add_explain),
         *(add_study, add_duplicates, add_check),
+        *(add_import, add_export),
         *(add_galleries, add_models, add_train, add_demo, add_verify),
         *(add_spark_index, add_spark_neighbours, add_spark_duplicates),
     ):

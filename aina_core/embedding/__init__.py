@@ -52,6 +52,7 @@ def load_embedder(
         ModelError: its weights are missing or refused.
     """
     name = ModelName.parse(model, mode).source
+    models.require_network(name.base)
     if device is None and runtime != "openvino":
         device = settled_device(name.base)
     return Embedder(name, open_runtime(name.spec(), name.mode, *choose(device, runtime)))

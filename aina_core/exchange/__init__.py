@@ -1,5 +1,10 @@
-"""How embeddings leave AINA and come in: partitioned Parquet, as other tools read and write it."""
+"""How embeddings leave AINA and come in: partitioned Parquet, as other tools read and write it;
+and vectors that were made elsewhere."""
 
+from aina_core.exchange.blocks import Source
+from aina_core.exchange.elsewhere import Npy, Parquet
+from aina_core.exchange.exporting import ExportReport, export
+from aina_core.exchange.importing import ImportReport, import_vectors
 from aina_core.exchange.layout import (
     FORMAT,
     MANIFEST,
@@ -9,12 +14,23 @@ from aina_core.exchange.layout import (
     read_manifest,
     write_manifest,
 )
+from aina_core.exchange.opening import open_source
+from aina_core.exchange.reading import Folder
 
 __all__ = [
     "FORMAT",
     "MANIFEST",
     "SCHEMA",
+    "ExportReport",
+    "Folder",
+    "ImportReport",
+    "Npy",
+    "Parquet",
+    "Source",
     "check_manifest",
+    "export",
+    "import_vectors",
+    "open_source",
     "parts",
     "read_manifest",
     "write_manifest",

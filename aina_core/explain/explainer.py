@@ -39,6 +39,7 @@ def load_explainer(model: str, *, device: str | None = None) -> Explainer:
         ModelError: its weights are missing or refused.
     """
     name = ModelName.parse(model)
+    models.require_network(name.base)
     device, _ = choose(device or settled_device(name.base), "torch")
     spec = name.spec()
     return Explainer(spec, models.load_network(spec), name=name, device=device)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shlex
@@ -30,10 +31,12 @@ from aina_core.errors import (
     DamagedError,
     GalleryBusyError,
     GalleryError,
+    ImageError,
     InputError,
     UnknownNameError,
 )
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
+from aina_core.gallery.known import Annotations, Records, open_known
 from aina_core.gallery.labels import LabelsFile, folder_label
 from aina_core.gallery.reduction import Reduction, made_of, open_reduction, reduce
 from aina_core.gallery.update import UpdateReport, update
@@ -41,9 +44,11 @@ from aina_core.gallery.vectors import Vectors, VectorStore
 
 __all__ = [
     "Annotation",
+    "Annotations",
     "Gallery",
     "ImageRecord",
     "LabelsFile",
+    "Records",
     "Reduction",
     "UpdateReport",
     "Vectors",
@@ -51,7 +56,9 @@ __all__ = [
     "folder_label",
     "galleries",
     "made_of",
+    "make_aside",
     "open_gallery",
+    "open_known",
     "open_reduction",
     "reduce",
     "update",
@@ -114,22 +121,45 @@ def create(name: str, root: Path | None) -> Gallery:
     """
     folder = paths.home() / valid_name(name)
     own = folder / "images"
-    chosen = own if root is None else _given_folder(root)
-    if chosen != own and (
-        chosen.is_relative_to(paths.home()) or paths.home().is_relative_to(chosen)
-    ):
-        raise InputError(
-            f"{chosen} holds AINA's own galleries, or lies in one; give another folder of images."
-        )
+    chosen = own if root is None or _given_folder(root) == own else _given_root(root)
     if not (folder / "gallery.json").exists():
         _make(folder, None if chosen == own else chosen)
     gallery = Gallery(folder)
+    if gallery.root != chosen and not gallery.has_pictures:
+        raise GalleryError(gallery.without_pictures())
     if gallery.root != chosen:
         raise GalleryError(
             f"The gallery {name} belongs to the folder {gallery.root}, not to {chosen}; "
             "give that folder, or choose another name."
         )
     return gallery
+
+
+def make_aside(folder: Path, root: Path | None, *, pictures: bool = True) -> Gallery:
+    """Return a new gallery that no reader sees until `Gallery.put_in_place`.
+
+    Args:
+        folder: of its records, named as the gallery shall be; in a hidden folder of the home.
+        root: of its images; None for none, or for a gallery that keeps them itself.
+        pictures: whether its images have files.
+
+    Raises:
+        InputError: the name cannot be used, or the images lie among AINA's own.
+        GalleryError: the folder of images is missing.
+    """
+    valid_name(folder.name)
+    _make(folder, None if root is None else _given_root(root), pictures=pictures)
+    return Gallery(folder)
+
+
+def _given_root(root: Path) -> Path:
+    """Return the folder that a person has given, when it can be a gallery's."""
+    chosen = _given_folder(root)
+    if chosen.is_relative_to(paths.home()) or paths.home().is_relative_to(chosen):
+        raise InputError(
+            f"{chosen} holds AINA's own galleries, or lies in one; give another folder of images."
+        )
+    return chosen
 
 
 def _given_folder(root: Path) -> Path:
@@ -153,7 +183,7 @@ def _given_folder(root: Path) -> Path:
     return folder
 
 
-def _make(folder: Path, root: Path | None) -> None:
+def _make(folder: Path, root: Path | None, *, pictures: bool = True) -> None:
     """Make a gallery's records, unless another process does so at the same moment.
 
     Raises:
@@ -173,7 +203,10 @@ def _make(folder: Path, root: Path | None) -> None:
         Catalogue(folder / "catalogue.sqlite").create()
         created = datetime.now(UTC).isoformat(timespec="seconds")
         recorded = None if root is None else str(root)
-        paths.write_json(folder / "gallery.json", {"folder": recorded, "created": created})
+        record: dict[str, Any] = {"folder": recorded, "created": created}
+        if not pictures:
+            record["pictures"] = False
+        paths.write_json(folder / "gallery.json", record)
 
 
 class Gallery:
@@ -183,6 +216,8 @@ class Gallery:
         folder: where its records are.
         name: its name.
         root: the folder of its images.
+        keeps_images: whether they are AINA's own, as uploaded ones.
+        has_pictures: whether its images have files; not so where only vectors were imported.
         created: when it was made, ISO 8601, UTC.
         catalogue: what is known of its images.
     """
@@ -193,7 +228,8 @@ class Gallery:
         self.name = folder.name
         given = record.get("folder")
         self.root = folder / "images" if given is None else Path(str(given))
-        self.keeps_images = given is None
+        self.has_pictures = record.get("pictures", True) is not False
+        self.keeps_images = given is None and self.has_pictures
         self.created = str(record.get("created", ""))
         self.catalogue = Catalogue(folder / "catalogue.sqlite")
 
@@ -300,9 +336,41 @@ class Gallery:
                 f"Index it again: {self.index_command(model)}"
             ) from None
 
+    def without_pictures(self) -> str:
+        """Return the sentence that says what a gallery without pictures lacks."""
+        return (
+            f"The gallery {self.name} was imported without its pictures, so nothing of it can be "
+            "embedded; delete it and import it again with --images FOLDER."
+        )
+
     def path(self, record: ImageRecord) -> Path:
-        """Return where an image's file is."""
+        """Return where an image's file is.
+
+        Raises:
+            ImageError: there is none: only its vector was imported, under an id that is no path
+                below the gallery's folder.
+        """
+        if not self.has_pictures:
+            raise ImageError("its picture is not here; only its vector was imported")
+        if record.id.startswith("/") or ".." in record.id.split("/") or "\0" in record.id:
+            raise ImageError("its id is no path below the gallery's folder")
         return self.root / record.id
+
+    def put_in_place(self) -> Gallery:
+        """Show a gallery that was made aside, and return it.
+
+        Raises:
+            InputError: its name is taken meanwhile.
+        """
+        target = paths.home() / self.name
+        try:
+            self.folder.rename(target)
+        except OSError:
+            raise InputError(
+                f"There is a gallery {self.name} already; choose another name."
+            ) from None
+        paths.sync_folder(paths.home())
+        return Gallery(target)
 
     def read(self, image_id: str) -> bytes:
         """Return the bytes of a gallery's image.
@@ -315,6 +383,31 @@ class Gallery:
         if record is None or record.failure is not None:
             raise InputError(f"The gallery {self.name} has no image {image_id!r}.")
         return images.read_bytes(self.path(record))
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """Return the thumbnail of the image with these bytes, a JPEG; made now where there is none.
+
+        Indexing makes them; of imported images they are made when they are first asked for.
+
+        Returns:
+            None where the gallery has no such image.
+
+        Raises:
+            ImageError: its picture is not there, or is no longer the one that was embedded.
+        """
+        stored = self.catalogue.thumbnail(sha256)
+        if stored is not None:
+            return stored
+        record = self.catalogue.by_checksum(sha256)
+        if record is None:
+            return None
+        data = images.read_bytes(self.path(record))
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ImageError("its file has changed since it was embedded")
+        made = images.thumbnail(images.decode(data).pixels)
+        with contextlib.suppress(DamagedError):  # a writer is busy: another time
+            self.catalogue.keep_thumbnail(sha256, made)
+        return made
 
     def rename(self, name: str) -> Gallery:
         """Give the gallery another name and return it.

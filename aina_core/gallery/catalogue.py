@@ -116,6 +116,20 @@ class Catalogue:
             )
             return {row[0]: ImageRecord(*row) for row in rows}
 
+    def rows_of_images(self) -> Iterator[tuple]:
+        """Yield the fields of every image and failure, in the order of the ids, a few at a time."""
+        with self._connection() as connection:
+            yield from connection.execute(
+                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images ORDER BY id"
+            )
+
+    def rows_of_annotations(self) -> Iterator[tuple]:
+        """Yield (id, label, caption, columns as JSON) of what the labels file named, likewise."""
+        with self._connection() as connection:
+            yield from connection.execute(
+                "SELECT id, label, caption, columns FROM annotations ORDER BY id"
+            )
+
     def image(self, image_id: str) -> ImageRecord | None:
         """Return one image or failure, or None."""
         with self._connection() as connection:
@@ -162,6 +176,15 @@ class Catalogue:
                 "SELECT jpeg FROM thumbnails WHERE sha256=?", (sha256,)
             ).fetchone()
         return row[0] if row else None
+
+    def keep_thumbnail(self, sha256: str, jpeg: bytes) -> None:
+        """Store a thumbnail that was made afterwards; what is known of the images stays the same.
+
+        Raises:
+            DamagedError: the catalogue cannot be written now.
+        """
+        with self._connection(write=True) as connection:
+            connection.execute("INSERT OR IGNORE INTO thumbnails VALUES (?,?)", (sha256, jpeg))
 
     def counts(self) -> tuple[int, int]:
         """Return how many images and how many failures there are."""

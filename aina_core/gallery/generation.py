@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aina_core.errors import DamagedError
+from aina_core.gallery.keys import Keys, Places
 
 #: Of the manifest; 2 had no norms.
 FORMAT = 3
@@ -36,21 +35,32 @@ class Vectors:
     manifest: dict[str, Any]
 
     @functools.cached_property
-    def _keys(self) -> list[list[str]]:
-        keys = [json.loads(line) for line in self.table.tobytes().splitlines()]
-        if len(keys) != len(self.matrix):
-            raise DamagedError(f"There are {len(keys)} names for {len(self.matrix)} vectors.")
-        return keys
+    def _keys(self) -> Keys:
+        return Keys(self.table, len(self.matrix))
 
     @functools.cached_property
-    def ids(self) -> list[str]:
-        """Image id of each row."""
-        return [image_id for image_id, _ in self._keys]
+    def ids(self) -> Sequence[str]:
+        """Image id of each row, ascending."""
+        return self._keys.column(0)
 
     @functools.cached_property
-    def checksums(self) -> list[str]:
+    def checksums(self) -> Sequence[str]:
         """SHA-256 of the file that each row was computed from."""
-        return [sha256 for _, sha256 in self._keys]
+        return self._keys.column(1)
+
+    def blocks(self) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield ids and checksums of some thousand rows at a time."""
+        return self._keys.blocks()
+
+    @functools.cached_property
+    def places(self) -> Places:
+        """From image ids to rows."""
+        return Places(self._keys, self.ids)
+
+    @property
+    def keys_checksum(self) -> str:
+        """SHA-256 of the rows' file: equal for generations of the same images."""
+        return self.manifest["files"][f"rows-{self.manifest['generation']}.jsonl"]["sha256"]
 
     @property
     def checksum(self) -> str:

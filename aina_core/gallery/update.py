@@ -114,6 +114,8 @@ def update(
         GalleryBusyError: another process writes to the gallery.
         GalleryError: the folder is missing, unreadable or suddenly empty.
     """
+    if not gallery.has_pictures:
+        raise GalleryError(gallery.without_pictures())
     with gallery.lock():
         return _Run(gallery, embedder, progress, stop).update(labels)
 

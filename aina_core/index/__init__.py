@@ -16,11 +16,11 @@ import numpy as np
 from aina_core.errors import DamagedError, UnknownNameError
 from aina_core.index import reduced, stored
 from aina_core.index.annoy_index import AnnoyBackend
-from aina_core.index.exact import ExactIndex, similarities
+from aina_core.index.exact import ExactIndex, all_similarities, similarities
 from aina_core.index.hnsw import HnswBackend
 from aina_core.index.reduced import Backend, Progress
 
-__all__ = ["KINDS", "Index", "check_index", "open_index", "similarities"]
+__all__ = ["KINDS", "Index", "all_similarities", "check_index", "open_index", "similarities"]
 
 _BACKENDS: dict[str, Backend] = {
     backend.kind: backend for backend in (AnnoyBackend(), HnswBackend())

@@ -119,6 +119,21 @@ def similarities(vectors: np.ndarray, rows: np.ndarray, query: np.ndarray) -> np
     return result.clip(-1, 1, out=result)
 
 
+def all_similarities(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Compute `similarities` to every row, without a copy of the rows.
+
+    Args:
+        vectors: (n, dim) float32, unit rows; may be a memory map.
+        query: (dim,) float32, of unit length.
+
+    Returns:
+        (n,) float32 in [-1, 1].
+    """
+    result = np.empty(len(vectors), np.float32)
+    np.vecdot(vectors, query, out=result)
+    return result.clip(-1, 1, out=result)
+
+
 def _scores(vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
     """Similarities to within a few bits, (q, n) float32, or (q, len(rows)) of those rows."""
     if rows is None:

@@ -11,11 +11,17 @@ from __future__ import annotations
 from aina_core.models import efficientnet_lite  # noqa: F401
 from aina_core.models import resnet, vgg, densenet  # noqa: F401
 from aina_core.models import clip, isc21, sscd  # noqa: F401
-from aina_core.models import timm_models, local, trained  # noqa: F401
+from aina_core.models import timm_models, local, trained, external  # noqa: F401
 # isort: on
 
 from aina_core.models.added import add, added_names, forget, names
 from aina_core.models.classes import class_names, place_of
+from aina_core.models.external import (
+    is_external,
+    only_members,
+    require_network,
+    valid_external,
+)
 from aina_core.models.fetching import fetch
 from aina_core.models.spec import (
     ModelSpec,
@@ -51,14 +57,18 @@ __all__ = [
     "fetch",
     "forget",
     "get",
+    "is_external",
     "load_network",
     "load_tensors",
     "names",
+    "only_members",
     "place_of",
     "register",
     "register_scheme",
     "registered",
+    "require_network",
     "state",
+    "valid_external",
 ]
 
 #: The model that is chosen when nobody has chosen.

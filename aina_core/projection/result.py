@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Projection:
     """
 
     settings: Settings
-    ids: list[str]
+    ids: Sequence[str]
     coordinates: np.ndarray
     trustworthiness: float
     preservation: float

@@ -65,7 +65,7 @@ class Agreement:
 
     models: tuple[str, ...]
     k: int
-    ids: list[str]
+    ids: Sequence[str]
     counts: np.ndarray
     pairs: list[PairAgreement]
     index_recall: dict[str, float]
@@ -121,13 +121,13 @@ def check_models(models: Sequence[str]) -> None:
         )
 
 
-def _checked(searchers: Sequence[Searcher], k: int) -> list[str]:
+def _checked(searchers: Sequence[Searcher], k: int) -> Sequence[str]:
     """Return the ids of the images that all have, when they can be compared."""
     check_models([searcher.model for searcher in searchers])
     if len({searcher.gallery.folder for searcher in searchers}) > 1:
         raise InputError("Models are compared over one gallery; two were given.")
     first, *others = searchers
-    ids = [i for i in first.ids if first.has(i) and all(other.has(i) for other in others)]
+    ids = _shared(first, others)
     if not 1 <= k <= MOST_NEIGHBOURS:
         raise InputError(f"k is {k}; give a number of neighbours from 1 to {MOST_NEIGHBOURS}.")
     if k >= len(ids):
@@ -138,8 +138,22 @@ def _checked(searchers: Sequence[Searcher], k: int) -> list[str]:
     return ids
 
 
+def _shared(first: Searcher, others: Sequence[Searcher]) -> Sequence[str]:
+    """The ids of the images that all have, ascending."""
+    if all(first.same_images(other) for other in others):
+        shown = np.logical_and.reduce([first.shown, *(other.shown for other in others)])
+        if shown.all():
+            return first.ids
+        return [image_id for image_id, here in zip(first.ids, shown, strict=True) if here]
+    ids = list(first.found_ids)
+    everywhere = np.ones(len(ids), bool)
+    for other in others:
+        everywhere &= other.having(ids)
+    return [image_id for image_id, here in zip(ids, everywhere, strict=True) if here]
+
+
 def _compare(
-    searchers: Sequence[Searcher], k: int, ids: list[str], found: Sequence[finding.Nearest]
+    searchers: Sequence[Searcher], k: int, ids: Sequence[str], found: Sequence[finding.Nearest]
 ) -> Agreement:
     lists = {s.model: one.neighbours for s, one in zip(searchers, found, strict=True)}
     pairs = [_pair(first, second, lists, k) for first, second in combinations(lists, 2)]

@@ -47,16 +47,12 @@ def distribution(searcher: Searcher, *, seed: int = 0, most: int = MAX_PAIRS) ->
         seed: of the pairs drawn where there are more than `most` of a kind.
         most: how many pairs of a kind are taken.
     """
-    pairs = zip(searcher.ids, searcher.annotations, strict=True)
-    labelled = [(a.label, i) for i, a in pairs if a.label and searcher.has(i)]
-    labelled.sort()
-    ids = [image_id for _, image_id in labelled]
-    _, sizes = np.unique([label for label, _ in labelled], return_counts=True)
+    rows, sizes = _labelled(searcher)
     starts = np.cumsum(sizes) - sizes
     rng = np.random.default_rng(seed)
-    within = _similarities(searcher, ids, *_pairs_within(starts, sizes, most, rng))
-    between = _similarities(searcher, ids, *_pairs_between(starts, sizes, most, rng))
-    count, inside = len(ids), int((sizes * (sizes - 1) // 2).sum())
+    within = _similarities(searcher, rows, *_pairs_within(starts, sizes, most, rng))
+    between = _similarities(searcher, rows, *_pairs_between(starts, sizes, most, rng))
+    count, inside = len(rows), int((sizes * (sizes - 1) // 2).sum())
     return Distribution(
         model=searcher.model,
         within=within,
@@ -66,6 +62,19 @@ def distribution(searcher: Searcher, *, seed: int = 0, most: int = MAX_PAIRS) ->
         pairs_within=inside,
         pairs_between=count * (count - 1) // 2 - inside,
     )
+
+
+def _labelled(searcher: Searcher) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that have a label and can be found, int64 (m,), label by label, and how many of
+    each label."""
+    labels = searcher.annotations.labels
+    order = np.array(sorted(range(len(labels.names)), key=lambda code: labels.names[code]), int)
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    rows = np.flatnonzero(searcher.shown & ~labels.among([""]))
+    of_rows = ranks[labels.codes[rows]]
+    sizes = np.bincount(of_rows, minlength=len(order))
+    return rows[np.argsort(of_rows, kind="stable")], sizes[sizes > 0]
 
 
 def separation(within: np.ndarray, between: np.ndarray) -> float | None:
@@ -123,13 +132,12 @@ def _joined(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray,
 
 
 def _similarities(
-    searcher: Searcher, ids: Sequence[str], first: np.ndarray, second: np.ndarray
+    searcher: Searcher, rows: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> np.ndarray:
-    """Return the similarities of pairs of images, ascending, a block at a time."""
+    """Return the similarities of pairs of places in `rows`, ascending, a block at a time."""
+    matrix = np.asarray(searcher.matrix)
     found = np.empty(len(first), np.float32)
     for start in range(0, len(first), _BLOCK):
         part = slice(start, start + _BLOCK)
-        left = searcher.vectors([ids[row] for row in first[part]])
-        right = searcher.vectors([ids[row] for row in second[part]])
-        found[part] = np.vecdot(left, right)
+        found[part] = np.vecdot(matrix[rows[first[part]]], matrix[rows[second[part]]])
     return np.sort(np.clip(found, -1, 1))

@@ -108,12 +108,12 @@ def _candidates(
     searcher: Searcher, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rows (p,), rows (p,), all pairs different, and their similarities float32 (p,)."""
-    allowed = np.array([searcher.has(image_id) for image_id in searcher.ids], bool)
+    allowed = searcher.shown
     usable = np.flatnonzero(allowed)
     rows = usable
     if len(usable) > _SAMPLE:
         rows = np.sort(rng.choice(usable, _SAMPLE, replace=False))
-    vectors = searcher.vectors([searcher.ids[row] for row in rows])
+    vectors = np.asarray(searcher.matrix)[rows]
     upper = np.triu_indices(len(rows), 1)
     first, second, values = rows[upper[0]], rows[upper[1]], cosines(vectors)[upper]
     if len(usable) == len(rows):

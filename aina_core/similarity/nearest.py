@@ -82,7 +82,7 @@ def nearest(
 
 def stored(searcher: Searcher, ids: Sequence[str], k: int) -> Nearest | None:
     """Return what `nearest` has kept of these images, verified; None where it has not."""
-    if len(ids) <= MOST_QUICK:
+    if len(ids) <= MOST_QUICK or not _folder(searcher).is_dir():
         return None
     kept = arrays.load(_folder(searcher), _identity(searcher, ids))
     if kept is None or kept.arrays["neighbours"].shape[1] < k:

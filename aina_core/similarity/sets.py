@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from aina_core.modifications import MODIFICATIONS
 from aina_core.search import Searcher
 
@@ -29,8 +31,8 @@ class Chosen:
 
 def originals(searcher: Searcher) -> list[str]:
     """Return the images that the gallery's labels call originals and that can be found."""
-    pairs = zip(searcher.ids, searcher.annotations, strict=True)
-    return [i for i, a in pairs if a.columns.get(MODIFICATION) == ORIGINAL and searcher.has(i)]
+    chosen = searcher.annotations.words(MODIFICATION).among([ORIGINAL]) & searcher.shown
+    return [searcher.ids[row] for row in np.flatnonzero(chosen).tolist()]
 
 
 def with_modifications(searcher: Searcher, original: str) -> Chosen:
@@ -42,12 +44,12 @@ def with_modifications(searcher: Searcher, original: str) -> Chosen:
         InputError: the gallery has no such image under this model.
     """
     label = searcher.image(original)[1].label
+    rows = _rows(searcher, [label])
     found = []
-    for image_id in _usable(searcher):
-        note = searcher.image(image_id)[1]
-        name = note.columns.get(MODIFICATION)
-        if name and note.label == label:
-            found.append((_RANKS.get(name, len(_RANKS)), image_id, name.partition("/")[0]))
+    for row, name in zip(rows, _modifications(searcher, rows), strict=True):
+        if name:
+            rank = _RANKS.get(name, len(_RANKS))
+            found.append((rank, searcher.ids[row], name.partition("/")[0]))
     found.sort()
     return Chosen(tuple(i for _, i, _ in found), tuple(group for _, _, group in found))
 
@@ -58,13 +60,12 @@ def of_labels(searcher: Searcher, labels: Collection[str]) -> Chosen:
     Modifications stand in the order of the source's tables, other images by their ids.
     """
     ranks = {label: rank for rank, label in enumerate(labels or searcher.labels)}
+    rows = _rows(searcher, ranks)
+    named = searcher.annotations.labels.texts(rows)
     found = []
-    for image_id in _usable(searcher):
-        note = searcher.image(image_id)[1]
-        if note.label in ranks:
-            name = note.columns.get(MODIFICATION, "")
-            place = (ranks[note.label], _RANKS.get(name, len(_RANKS)))
-            found.append((place, image_id, note.label))
+    for row, label, name in zip(rows, named, _modifications(searcher, rows), strict=True):
+        place = (ranks[label], _RANKS.get(name, len(_RANKS)))
+        found.append((place, searcher.ids[row], label))
     found.sort()
     return Chosen(tuple(i for _, i, _ in found), tuple(label for _, _, label in found))
 
@@ -75,5 +76,11 @@ def of_images(searcher: Searcher, ids: Iterable[str]) -> Chosen:
     return Chosen(known, tuple(searcher.image(image_id)[1].label for image_id in known))
 
 
-def _usable(searcher: Searcher) -> list[str]:
-    return [image_id for image_id in searcher.ids if searcher.has(image_id)]
+def _rows(searcher: Searcher, labels: Collection[str]) -> np.ndarray:
+    """The rows of some labels that can be found, int64 (m,)."""
+    return np.flatnonzero(searcher.annotations.labels.among(labels) & searcher.shown)
+
+
+def _modifications(searcher: Searcher, rows: np.ndarray) -> list[str]:
+    """What was done to the images of rows; empty where that is not said."""
+    return searcher.annotations.words(MODIFICATION).texts(rows)

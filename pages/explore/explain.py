@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.gallery import open_gallery
 from ui import explain, explain_below, explain_settings, explain_subjects, state, widgets
@@ -9,6 +10,11 @@ from ui.explained import CLASS, SIMILARITY, Question
 from ui.text import plain
 
 now = widgets.open_page("Explain", "Why are these two alike? What does the network look at?")
+
+if models.is_external(now.model):
+    widgets.made_elsewhere(now.model)
+    st.stop()
+
 gallery = open_gallery(now.gallery)
 try:
     choice, place = explain_settings.choose(gallery)

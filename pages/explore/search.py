@@ -13,6 +13,7 @@ now = widgets.open_page("Search", "What in this gallery is near to this picture?
 gallery = widgets.indexed_gallery(now)
 
 spec = models.get(ModelName.parse(now.model).base)
+widgets.made_elsewhere(now.model)
 left, right = st.columns([1, 3], gap="medium")
 
 with left:
@@ -22,7 +23,9 @@ with left:
     except AinaError as error:
         gone = True
         st.error(plain(error))
-    if picture is not None:
+    if picture is not None and not picture.there:
+        st.image(picture.thumbnail())
+    elif picture is not None:
         box = cropper(
             picture.url,
             width=picture.width,

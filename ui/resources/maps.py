@@ -82,10 +82,10 @@ def _map_categories(
     rows = _found.points.rows
     notes = _opened.annotations
     if by == "label":
-        return categorise([notes[row].label for row in rows])
+        return categorise(notes.labels.texts(rows))
     if by.startswith("column:"):
         name = by.partition(":")[2]
-        return categorise([notes[row].columns.get(name, "") for row in rows])
+        return categorise(notes.words(name).texts(rows))
     if by in ("k-means", "hdbscan"):
         method = "HDBSCAN" if by == "hdbscan" else by
         made = cluster(method, _opened.matrix, _found.projection.coordinates, count=clusters)

@@ -1,0 +1,309 @@
+"""Embeddings that were made elsewhere, or on many machines, into a gallery: nothing is embedded."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aina_core import paths
+from aina_core.errors import GalleryBusyError, GalleryError, InputError, StoppedError
+from aina_core.exchange.blocks import Source
+from aina_core.exchange.incoming import Incoming
+from aina_core.exchange.pictures import find_files, suits
+from aina_core.gallery import Gallery, LabelsFile, galleries, make_aside, open_gallery, valid_name
+from aina_core.gallery.journal import Journal
+from aina_core.index import open_index
+from aina_core.models.external import dimension, is_external
+from aina_core.work import Progress, Stop, never, silent
+
+#: How many failures a report lists; all are in the gallery.
+MOST_LISTED = 1000
+
+_PREFIX, _HELD = ".importing-", "held"
+_MAKING_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import has done.
+
+    Attributes:
+        gallery: its name.
+        model: the full name of the model that made the vectors.
+        dim: length of an embedding.
+        rows: how many vectors the gallery has under the model now.
+        failed_count: how many rows of the source have none.
+        failed: the first of them, as {"id", "reason"}.
+        missing: how many images of a gallery that was there before have no vector in the source.
+        pictures: the folder of the pictures; None for a gallery without.
+        without_file: how many images have no file in that folder, where that was looked up.
+        labelled: how many rows the labels file names; None without one.
+        verified: whether AINA itself has made the vectors, by weights that it knows.
+        seconds: until the gallery was there.
+        index_seconds: for its index.
+    """
+
+    gallery: str
+    model: str
+    dim: int
+    rows: int
+    failed_count: int
+    failed: list[dict[str, str]]
+    missing: int
+    pictures: str | None
+    without_file: int
+    labelled: int | None
+    verified: bool
+    seconds: float
+    index_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as the command line prints it."""
+        return asdict(self)
+
+
+def import_vectors(
+    source: Source,
+    name: str,
+    *,
+    images: Path | None = None,
+    labels: Path | None = None,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> ImportReport:
+    """Make a gallery of embeddings, or give a gallery those of another model.
+
+    All or nothing: until everything is written no reader sees any of it, and a process that was
+    killed leaves nothing that the next import does not sweep away.
+
+    Args:
+        source: what to read.
+        name: of the gallery. Where there is one, all ids with a vector must be images of it.
+        images: the folder of the pictures; by default the source's own, where it is on this machine
+            and suits. Without, the gallery has no pictures.
+        labels: a labels file (see `gallery.LabelsFile`); by default what the source says.
+        progress: told of "reading", "looking up the files", "writing" and of the index.
+        stop: asked now and then, until the gallery is written.
+
+    Raises:
+        InputError: the source, or an option, cannot be used.
+        GalleryError: the ids do not fit the gallery.
+        GalleryBusyError: another process writes to the gallery.
+        StoppedError: it was stopped; nothing was imported.
+    """
+    return _Import(source, valid_name(name), progress, stop).run(images, labels)
+
+
+class _Import:
+    def __init__(self, source: Source, name: str, progress: Progress, stop: Stop) -> None:
+        self.source, self.name = source, name
+        self.progress, self.stop = progress, stop
+        self.without_file = 0
+        self.labelled: int | None = None
+
+    def run(self, images: Path | None, labels: Path | None) -> ImportReport:
+        """See `import_vectors`."""
+        started = time.monotonic()
+        self._check_dimension()
+        said = None if labels is None else LabelsFile(labels)
+        paths.home().mkdir(parents=True, exist_ok=True)
+        with _aside(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
+            journal = Journal(aside, self.source.fingerprint)
+            self._read(incoming, journal)
+            if said is not None:
+                self._label(incoming, said)
+            if self.name in galleries():
+                gallery, missing = self._add(incoming, journal, images)
+            else:
+                gallery, missing = self._make(incoming, journal, images, aside), 0
+            good, failed = incoming.counts()
+            failures = incoming.failures(MOST_LISTED)
+        seconds = time.monotonic() - started
+        return ImportReport(
+            gallery=gallery.name,
+            model=self.source.model,
+            dim=self.source.dim,
+            rows=good,
+            failed_count=failed,
+            failed=failures,
+            missing=missing,
+            pictures=str(gallery.root) if gallery.has_pictures else None,
+            without_file=self.without_file,
+            labelled=self.labelled,
+            verified=self.source.verified,
+            seconds=round(seconds, 3),
+            index_seconds=self._index(gallery),
+        )
+
+    def _check_dimension(self) -> None:
+        """Galleries agree on how many numbers the vectors of an external model have."""
+        known = dimension(self.source.model) if is_external(self.source.model) else None
+        if known not in (None, self.source.dim):
+            raise InputError(
+                f"The vectors of {self.source.name} have {self.source.dim} numbers, but those of "
+                f"{self.source.model} in another gallery have {known}; choose another name."
+            )
+
+    def _read(self, incoming: Incoming, journal: Journal) -> None:
+        done = 0
+        self.progress("reading", 0, self.source.count)
+        for block in self.source.blocks():
+            self._check_stop()
+            incoming.add(block, journal.count)
+            good = np.array([failure is None for failure in block.failures])
+            if good.any():
+                keys = [(key, "") for key, there in zip(block.ids, good, strict=True) if there]
+                journal.append(keys, block.rows[good], block.norms[good])
+            done += len(block.ids)
+            self.progress("reading", done, self.source.count)
+        if not journal.count:
+            example = "".join(f"; {each['id']}: {each['reason']}" for each in incoming.failures(1))
+            raise InputError(
+                f"{self.source.name} has no vector that can be used ({done:,} rows{example})."
+            )
+
+    def _check_stop(self) -> None:
+        if self.stop():
+            raise StoppedError("Stopped before everything was read; nothing was imported.")
+
+    def _label(self, incoming: Incoming, labels: LabelsFile) -> None:
+        named, self.labelled = incoming.label(labels.items())
+        if named and not self.labelled:
+            raise InputError(
+                f"None of the {named:,} ids of the labels file is among those of "
+                f"{self.source.name}, as: {incoming.example()}"
+            )
+
+    # ── a new gallery ────────────────────────────────────────────────────────────────────────────
+
+    def _make(
+        self, incoming: Incoming, journal: Journal, images: Path | None, aside: Path
+    ) -> Gallery:
+        root = self._root(incoming, images)
+        gallery = make_aside(aside / self.name, root, pictures=root is not None)
+        with gallery.lock():
+            if root is not None and not self.source.has_files:
+                self.without_file = find_files(incoming, gallery.root, self.progress, self.stop)
+            self._check_stop()
+            self.progress("writing", 0, 0)
+            incoming.fill(gallery.catalogue)
+            self._commit(gallery, incoming, journal)
+            return gallery.put_in_place()
+
+    def _root(self, incoming: Incoming, images: Path | None) -> Path | None:
+        """The folder of the pictures; None for a gallery without."""
+        root = images or self.source.root
+        if root is None:
+            return None
+        folder = root.expanduser()
+        problem = suits(incoming, folder, self.source.has_files)
+        if problem is None:
+            return folder
+        if images is not None:
+            raise InputError(problem)
+        return None
+
+    # ── a gallery that is there ──────────────────────────────────────────────────────────────────
+
+    def _add(
+        self, incoming: Incoming, journal: Journal, images: Path | None
+    ) -> tuple[Gallery, int]:
+        gallery = open_gallery(self.name)
+        if images is not None and images.expanduser().resolve() != gallery.root:
+            raise GalleryError(
+                f"The gallery {self.name} has its pictures in {gallery.root}, not in {images}; "
+                "leave --images out, or choose another name."
+            )
+        with gallery.lock():
+            self._check_fit(gallery, incoming)
+            self._check_stop()
+            self.progress("writing", 0, 0)
+            self._commit(gallery, incoming, journal)
+            if self.labelled is not None:
+                incoming.annotate(gallery.catalogue)
+        return gallery, gallery.catalogue.counts()[0] - incoming.counts()[0]
+
+    def _check_fit(self, gallery: Gallery, incoming: Incoming) -> None:
+        total = incoming.counts()[0]
+        strangers, example = incoming.strangers(gallery.catalogue)
+        if strangers:
+            raise GalleryError(
+                f"{strangers:,} of the {total:,} ids of {self.source.name} are no images of the "
+                f"gallery {self.name}, as: {example}; the vectors of another model must be of "
+                "images that it has. Choose another name to make a gallery of them."
+            )
+        changed, example = incoming.changed(gallery.catalogue)
+        if changed:
+            raise GalleryError(
+                f"{changed:,} of the {total:,} rows of {self.source.name} were made of other files "
+                f"than those of the gallery {self.name}, as: {example}; index it anew, or choose "
+                "another name."
+            )
+
+    # ── both ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _commit(self, gallery: Gallery, incoming: Incoming, journal: Journal) -> None:
+        good, failed = incoming.counts()
+        record = {
+            "computed_on": list(self.source.computed_on),
+            "versions": dict(self.source.versions),
+            "imported": {
+                "from": self.source.name,
+                "verified": self.source.verified,
+                "failed": failed,
+                "failures": incoming.failures(100),
+            },
+        }
+        with incoming.rows(gallery.catalogue) as rows:
+            gallery.store(self.source.model).commit(rows, good, journal, None, record)
+
+    def _index(self, gallery: Gallery) -> float:
+        """Build the index, and return the seconds that it took."""
+        started = time.monotonic()
+        self.progress("building the index", 0, 0)
+        store = gallery.store(self.source.model)
+        vectors = store.open()
+        open_index("annoy", vectors.matrix, store.index_folder, checksum=vectors.checksum)
+        return round(time.monotonic() - started, 3)
+
+
+@contextlib.contextmanager
+def _aside(home: Path) -> Iterator[Path]:
+    """Yield a hidden folder for the length of an import, after sweeping those of killed ones."""
+    for left in home.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, GalleryBusyError):
+            just_made = time.time() - left.stat().st_mtime < _MAKING_SECONDS
+            if just_made and not (left / _HELD).exists():
+                continue  # by another import, which is about to hold it
+            with _held(left):
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
+    try:
+        with _held(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which its process loses when it is killed.
+
+    Raises:
+        GalleryBusyError: another process holds it.
+    """
+    with (folder / _HELD).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GalleryBusyError(f"{folder} is in use.") from None
+        yield
