@@ -1,6 +1,7 @@
 """Who may know whom: pages → ui → aina_core, heavy libraries in their rooms, rooms in order."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,8 +54,13 @@ CACHES = "ui/resources/"
 LEVELS = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
     """The dotted names that a file imports, anywhere in it, but for the eyes of a type checker."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text())
     unseen = {
         id(inner)
