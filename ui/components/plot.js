@@ -35,8 +35,24 @@ class Plot {
     this.shown = null;
   }
 
+  // One drawing at a time, the newest figure last: those that came meanwhile are passed over.
   async update(data, send) {
     this.send = send;
+    this.next = data;
+    if (this.drawing) return;
+    this.drawing = true;
+    try {
+      while (this.next) {
+        const newest = this.next;
+        this.next = null;
+        await this.draw(newest);
+      }
+    } finally {
+      this.drawing = false;
+    }
+  }
+
+  async draw(data) {
     this.pictures = data.pictures;
     const theme = themeOf(this.root);
     const recipe = JSON.stringify([theme, data.name, data.token]);
