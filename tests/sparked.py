@@ -14,7 +14,10 @@ from aina_core.jobs.session import session
 #: Two tasks at a time, and a failed one is tried again.
 MASTER = "local[2,4]"
 #: Java compiles for a short life.
-SETTINGS = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+SETTINGS = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+}
 
 
 @pytest.fixture(scope="session", name="spark")

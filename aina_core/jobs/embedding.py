@@ -16,6 +16,7 @@ from aina_core.gallery import LabelsFile
 from aina_core.jobs import worker
 from aina_core.jobs.files import is_uri, local_path, public
 from aina_core.jobs.outputs import Output, check_output, open_output, same_place
+from aina_core.jobs.results import COLUMNS, complete, write
 from aina_core.jobs.running import STOPPED, mendable, run
 from aina_core.jobs.session import session
 from aina_core.jobs.sources import (
@@ -33,12 +34,6 @@ from aina_core.work import Progress, Stop, never, silent
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-#: Of the results, as Spark calls them.
-RESULT = (
-    "id string, embedding array<float>, norm float, width int, height int, label string, "
-    "failure string, sha256 string, size bigint, mtime_ns bigint"
-)
 
 
 @dataclass(frozen=True)
@@ -186,7 +181,9 @@ class _Job:
         rows = source.rows if labels is None else self._labelled(source, labels)
         begun = time.monotonic()
         seen = self._embed(rows, source.count)
-        count, failed = self._step("checking", lambda: self._complete(source))
+        count, failed = self._step(
+            "checking", lambda: complete(self._spark, source, self._output.target)
+        )
         if count != source.count:
             raise DamagedError(
                 f"The results have {count:,} rows, and the source {source.count:,}; it has "
@@ -287,40 +284,9 @@ class _Job:
             resources = {kind: list(info.addresses) for kind, info in given.items()}
             return worker.embed(batches, work, seen.add, resources)
 
-        results = rows.mapInArrow(embed, RESULT)
-        self._step("embedding", lambda: self._write(results), total=count)
+        results = rows.mapInArrow(embed, COLUMNS)
+        self._step("embedding", lambda: write(results, self._output.target), total=count)
         return seen.value
-
-    def _write(self, results: DataFrame) -> None:
-        results.write.mode("append").parquet(self._output.target)
-
-    def _complete(self, source: Source) -> tuple[int, int]:
-        """Add rows for what Spark passed over; return how many there are, and how many failed."""
-        from pyspark.sql import functions as f
-
-        def counted() -> tuple[int, int]:
-            written = self._spark.read.schema(RESULT).parquet(self._output.target)
-            told = written.agg(f.count("*"), f.count("failure")).first()
-            assert told is not None
-            return int(told[0]), int(told[1])
-
-        count, failed = counted()
-        if count < source.count and source.missing is not None:
-            done = self._spark.read.schema(RESULT).parquet(self._output.target).select("id")
-            reason = f.lit("cannot be read by Spark").alias("failure")
-            kept = {"id": f.col("id"), "size": f.col("size"), "mtime_ns": f.col("mtime_ns")}
-            columns = [
-                reason
-                if field.split()[0] == "failure"
-                else kept.get(
-                    field.split()[0],
-                    f.lit(None).cast(field.split()[1]).alias(field.split()[0]),
-                )
-                for field in RESULT.split(", ")
-            ]
-            self._write(source.missing(done).select(*columns).coalesce(1))
-            count, failed = counted()
-        return count, failed
 
 
 def _absolute(path: str) -> str:

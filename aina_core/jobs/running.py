@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 STOPPED = "Stopped before it was finished; nothing was written."
 _SECONDS_BETWEEN_LOOKS = 0.25
 _SECONDS_TO_WAIT = 20.0
+_NEXT = "\n\f\n"  # between causes
 _SENTENCE = re.compile(r"^aina_core\.errors\.(\w+): (.+)$", re.MULTILINE)
 _DIED = ("Python worker exited unexpectedly", "ExecutorLostFailure", "EOFException")
 _FAILED_TIMES = re.compile(r"failed (\d+) times")
@@ -146,18 +147,23 @@ def mendable(error: BaseException, master: str | None) -> BaseException:
         return (kind if known else InputError)(told[2])
     if any(sign in text for sign in _DIED):
         return InputError(_death(text, master or ""))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return InputError(
-        f"Spark could not finish: {lines[0][:300] if lines else type(error).__name__} "
+        f"Spark could not finish: {_root(text) or type(error).__name__} "
         f"(with {LOG}=FILE in the environment all that it says is kept)"
     )
+
+
+def _root(text: str) -> str:
+    """The first line of the deepest cause, which `_causes` puts last."""
+    blocks = [block.strip() for block in text.split(_NEXT) if block.strip()]
+    return blocks[-1].splitlines()[0][:300] if blocks else ""
 
 
 def _causes(java: Any) -> str:
     """The messages of a Java exception's causes."""
     found, depth = "", 0
     while java is not None and depth < 10:
-        found += f"\n{java.getMessage() or ''}"
+        found += f"{_NEXT}{java.getMessage() or ''}"
         java, depth = java.getCause(), depth + 1
     return found
 

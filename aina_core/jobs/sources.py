@@ -44,6 +44,7 @@ IMAGES_PER_TASK = 500
 _TASKS_PER_CORE = 4
 # Above so many tasks the driver is busy with them, and the results are too many files.
 _MOST_TASKS = 20_000
+_SLASHES = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):/+")
 # What opening a file costs, as Spark wants it: in bytes that could be read meanwhile.
 _OPENING_BYTES = 64 << 10
 
@@ -177,11 +178,13 @@ def uri_rows(spark: SparkSession, uri: str) -> Source:
     listed = _listing(spark, uri)
     told = listed.agg(f.count("*").alias("count"), f.sum("length").alias("bytes")).first()
     assert told is not None
-    count = int(told["count"])
+    count, empty = int(told["count"]), _empty_files(spark, listed, files.qualified)
+    if empty is not None:
+        count += empty.count()
     if not count:
         raise _empty(public(uri))
     cut = tasks(spark, count)
-    share = (int(told["bytes"]) + count * _OPENING_BYTES) // cut + 1
+    share = (int(told["bytes"] or 0) + count * _OPENING_BYTES) // cut + 1
     for key, value in {
         "spark.sql.files.openCostInBytes": _OPENING_BYTES,
         "spark.sql.files.maxPartitionBytes": share,
@@ -195,17 +198,50 @@ def uri_rows(spark: SparkSession, uri: str) -> Source:
     ]
     small = listed.where(f.col("length") <= images.MAX_BYTES)
     rows = complete(small.select(*named, "content"))
+    known = listed.select(*named)
     if listed.where(f.col("length") > images.MAX_BYTES).limit(1).count():
         problem = f.lit(f"the file is over {images.MAX_BYTES >> 20} MB").alias("problem")
         large = listed.where(f.col("length") > images.MAX_BYTES).select(*named, problem)
         rows = rows.unionByName(complete(large))
-    known = listed.select(*named)
+    if empty is not None:
+        rows = rows.unionByName(complete(empty.withColumn("content", f.lit(b""))))
+        known = known.unionByName(empty)
     return Source(
         rows,
         known.select("id"),
         count,
         local_path(uri),
         lambda done: known.join(done, "id", "left_anti"),
+    )
+
+
+def _empty_files(spark: SparkSession, listed: DataFrame, root: str) -> DataFrame | None:
+    """The files of a listing that Spark leaves out because they are empty, as id, size, mtime_ns.
+
+    Args:
+        spark: the session.
+        listed: see `_listing`.
+        root: the folder, as Spark writes it.
+    """
+    from pyspark.sql import functions as f
+    from pyspark.sql.classic.column import Column
+
+    jvm: Any = spark._jvm
+    names: Any = listed._jdf.inputFiles()
+    if len(names) == listed.count():
+        return None
+    # without a way through Python, which would take a call for each of them
+    column = Column(jvm.org.apache.spark.sql.functions.lit(names))
+    every = spark.range(1).select(f.explode(column).alias("value"))
+    # encoded as in an address, but for its "+"; with one slash or three before a path
+    decoded = f.url_decode(f.regexp_replace("value", r"\+", "%2B"))
+    start = len(_SLASHES.sub(r"\1:/", root).rstrip("/")) + 2
+    one = f.regexp_replace(decoded, _SLASHES.pattern, "$1:/")
+    ids = every.select(f.substring(one, start, 1 << 30).alias("id"))
+    seen = listed.select(f.substring("path", len(root.rstrip("/")) + 2, 1 << 30).alias("id"))
+    nothing = f.lit(0).cast("bigint")
+    return ids.join(seen, "id", "left_anti").select(
+        "id", nothing.alias("size"), nothing.alias("mtime_ns")
     )
 
 
