@@ -19,6 +19,7 @@ each other, and `spark-neighbours` runs under local[2], exactly and by an index 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import statistics
@@ -92,18 +93,18 @@ def write_pictures(folder: Path, count: int) -> None:
     One that comes again has another comment in its header, so it costs the same to decode and has
     a checksum of its own.
     """
+    made: list[bytes] = []
     with tempfile.TemporaryDirectory() as name:
-        write_photographs(Path(name), SOURCES)
-        made = []
-        for path in sorted(Path(name).iterdir()):
+        sources = Path(name, "sources")
+        write_photographs(sources, min(SOURCES, count))
+        changes = [None, *modifications.MODIFICATIONS]
+        for path in sorted(sources.iterdir()):
             image = images.read_image(path)
-            for change in [None, *modifications.MODIFICATIONS]:
+            for change in changes[: count - len(made)]:
+                file = io.BytesIO()
                 changed = image if change is None else modifications.apply(change, image)
-                file = path.with_suffix(".changed")
                 changed.save(file, "JPEG", quality=90)
-                made.append(file.read_bytes())
-                if len(made) >= count:
-                    break
+                made.append(file.getvalue())
     for number in range(count):
         comment = f"number {number}".encode()
         data = made[number % len(made)]

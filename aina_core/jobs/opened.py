@@ -91,7 +91,7 @@ def open_embeddings(spark: SparkSession, place: str) -> Opened:
     manifest = _elsewhere(spark, place, shown) if folder is None else read_manifest(folder)
     uri = literal(location(place if folder is None else str(folder)))
     reader = spark.read.schema(_COLUMNS).option("recursiveFileLookup", True)
-    rows = reader.parquet(uri).where("embedding IS NOT NULL")
+    rows = reader.parquet(uri).where("id IS NOT NULL AND embedding IS NOT NULL")
     return Opened(rows, manifest["rows"] - manifest["failed"], manifest["dim"], manifest, shown)
 
 

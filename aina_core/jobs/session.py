@@ -6,10 +6,12 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -77,7 +79,7 @@ def session(
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         log = Path(os.environ.get(LOG) or os.devnull)
         try:
-            with _errors_to(log):
+            with _errors_to(log), _own_interrupt():
                 spark = builder.getOrCreate()
         except (PySparkException, OSError, RuntimeError, ValueError) as error:
             raise InputError(
@@ -140,6 +142,17 @@ def _errors_to(log: Path) -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Keep this process's answer to Ctrl-C: Spark sets one that breaks off in mid-step."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # only there it can be set
+            signal.signal(signal.SIGINT, before)
 
 
 def _reason(error: BaseException) -> str:
