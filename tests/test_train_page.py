@@ -7,9 +7,9 @@ from trainings import small
 
 from aina_core.embedding import load_embedder
 from aina_core.gallery import open_gallery, update
+from aina_core.locks import alone
 from aina_core.training import models, train, unfinished
 from aina_core.training.checkpoints import Checkpoint
-from aina_core.training.data import alone
 
 TRAIN = "pages/build/train.py"
 

@@ -290,8 +290,8 @@ def test_weights_of_another_base_or_damaged_are_refused(searcher, _tiny, monkeyp
 def test_the_small_pictures_are_those_of_the_pipeline(searcher):
     from aina_core.embedding import preprocess
     from aina_core.models.trained import recipe_of
-    from aina_core.training.data import pictures
-    from aina_core.training.running import architecture
+    from aina_core.training.networks import architecture
+    from aina_core.training.pictures import pictures
     from aina_core.work import never, silent
 
     settings = small("siamese", "x", positives="modifications")
