@@ -4,15 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from trainings import small
 
 from aina_core.gallery import open_gallery
 from aina_core.search import Searcher
 from aina_core.training import train
+from aina_core.training.calibrating import calibrate, platt
 from aina_core.training.evaluation import nearest_others
+from aina_core.training.held_pairs import held_out_pairs, pair_accuracy
 from aina_core.training.judging import PairJudge
 from aina_core.training.material import plan
-from aina_core.training.pair_accuracy import held_out_pairs, pair_accuracy
 from aina_core.training.validating import validation_score
 
 
@@ -136,3 +138,42 @@ def test_a_head_over_a_frozen_trunk_is_trained_stopped_and_judged_by_its_own_ran
     found = np.mean([right[pairs.queries == query].mean() for query in np.unique(pairs.queries)])
     assert result["pairs"]["accuracy"] == pytest.approx(found, abs=1e-6)
     assert result["pairs"]["n"] == len(pairs.queries)
+
+
+def test_platt_by_a_plain_search():
+    rng = np.random.default_rng(0)
+    alike = rng.random(400) < 0.5
+    logits = (rng.normal(size=400) + 2 * alike) * 0.01 - 3  # in order, all far on one side of 0
+    slope, offset = platt(logits, alike)
+    up, down = (alike.sum() + 1) / (alike.sum() + 2), 1 / ((~alike).sum() + 2)
+
+    def loss(slope, offset):
+        chances = 1 / (1 + np.exp(-(slope * logits + offset)))
+        targets = np.where(alike, up, down)
+        return -(targets * np.log(chances) + (1 - targets) * np.log(1 - chances)).sum()
+
+    least = loss(slope, offset)
+    for a, b in ((1.01, 0), (0.99, 0), (1, 0.05), (1, -0.05), (1.01, 0.05), (0.99, -0.05)):
+        assert loss(slope * a, offset + b) > least
+    right = (slope * logits + offset >= 0) == alike
+    assert slope > 0 and right.mean() > 0.8
+    assert platt(-logits, alike) is None, "the order would be turned round"
+    assert platt(logits, np.ones(400, bool)) is None
+    assert platt(np.full(400, np.nan), alike) is None
+    sharp, middle = platt(alike * 2.0 - 1, alike)  # what can be told apart without an error
+    assert np.isfinite([sharp, middle]).all() and sharp > 0
+
+
+def test_calibration_keeps_the_order_and_moves_the_middle():
+    torch.manual_seed(0)
+    head = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    pairs = torch.randn(300, 4)
+    with torch.no_grad():
+        head[-1].bias.fill_(-9)
+        before = head(pairs)[:, 0].numpy().copy()
+        alike = before > np.median(before)
+        assert (before < 0).all()
+        calibrate(head, before, alike)
+        after = head(pairs)[:, 0].numpy()
+    assert (np.argsort(before) == np.argsort(after)).all()
+    assert ((after >= 0) == alike).mean() > 0.9

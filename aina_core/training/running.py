@@ -17,15 +17,21 @@ from aina_core.errors import InputError
 from aina_core.gallery import open_gallery
 from aina_core.locks import alone
 from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
+from aina_core.training.calibrating import calibrate
 from aina_core.training.checkpoints import Checkpoint, Curves, Spent, write_tensors
 from aina_core.training.data import Rows
 from aina_core.training.evaluation import Judged, Logits
+from aina_core.training.held_pairs import (
+    held_out_pairs,
+    logits_of,
+    pair_accuracy,
+    validation_pairs,
+)
 from aina_core.training.inputs import Inputs
 from aina_core.training.loop import Training, fit, trained_state
 from aina_core.training.material import Plan, plan, rows_of, sampler
 from aina_core.training.networks import architecture, beginning
 from aina_core.training.objectives import objective
-from aina_core.training.pair_accuracy import held_out_pairs, pair_accuracy
 from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
 from aina_core.training.validating import validation_score
@@ -123,11 +129,14 @@ class _Run:
             key=key,
         )
         curves = fit(training, self.device, progress=progress, stop=stop)
-        self.state = dict(trained_state(training))
         progress("judging what was trained", 0, 0)
         rows, ranked = self._rows("forward"), dict[str, Judged]()
         if self._logits is not None:
+            if known := validation_pairs(made, settings.seed):
+                said = logits_of(self._logits, rows, known)
+                calibrate(self.network.pair, said, known.alike)
             ranked = self._judge(rows, self._logits)
+        self.state = dict(trained_state(training))
         found = gains(settings, before, self._judge(rows), ranked)
         if self._logits is not None and (pairs := held_out_pairs(made, settings.seed)):
             found["pairs"] = pair_accuracy(self._logits, rows, pairs, settings.seed)
