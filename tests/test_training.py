@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import start_tiny, wait_until
 from PIL import Image
-from trainings import CHANGES, small
+from trainings import CHANGES, narrow, small
 
 from aina_core import images, models, modifications
 from aina_core.embedding import load_embedder
@@ -32,6 +32,11 @@ FAMILIES = {
     "denoising": {"changes": ("b/w", "sharpen")},
     "adapter": {"model": "tiny", "positives": "labels"},
 }
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 def weights(name):
@@ -158,7 +163,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(searcher, kind):
 
 
 def test_a_killed_training_goes_on(searcher, aina):
-    words = ("train", "siamese", "--gallery", "photos", "--side", 16, "--dim", 8, "--patience", 0)
+    words = ("train", "adapter", "--gallery", "photos", "--model", "tiny", "--patience", 0)
     words = (*words, "--changes", "mirrored", "--judged", 4, "--json")
     process = start_tiny(*words, "--name", "killed", "--epochs", 2000)
     wait_until(lambda: any(one.curves.epoch > 1 for one in unfinished()))
@@ -200,7 +205,7 @@ def test_it_learns_what_it_is_shown(searcher):
     options = {"positives": "labels", "epochs": 20, "patience": 0, "rate": 3e-3}
     curves = train(small("siamese", "fit", **options))["curves"]
     assert curves["losses"][-1] < 0.1 < curves["losses"][1]
-    curves = train(small("autoencoder", "auto", epochs=12, patience=0, rate=3e-3))["curves"]
+    curves = train(small("autoencoder", "auto", dim=32, epochs=25, patience=0, rate=1e-2))["curves"]
     assert curves["losses"][-1] < 0.5 * curves["losses"][1]
 
 

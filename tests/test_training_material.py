@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from trainings import CHANGES, small
+from trainings import CHANGES, narrow, small
 
 from aina_core.errors import InputError
 from aina_core.training import train
 from aina_core.training.evaluation import Judged
 from aina_core.training.material import plan
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from trainings import small
+from trainings import narrow, small
 
 from aina_core.embedding import load_embedder
 from aina_core.errors import InputError, StoppedError, UnknownNameError
@@ -12,6 +12,11 @@ from aina_core.models import names
 from aina_core.models.trained import WEIGHTS, folder
 from aina_core.training import delete, models, train, unfinished
 from aina_core.training.checkpoints import Checkpoint, Spent, runs_folder
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".runs", "mine/", "./mine", "../.trained"])

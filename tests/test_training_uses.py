@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from trainings import small
+from trainings import narrow, small
 
 from aina_core import images
 from aina_core.embedding import load_embedder
@@ -15,6 +15,11 @@ from aina_core.search import Searcher
 from aina_core.training import train
 from aina_core.training.judging import PairJudge
 from aina_core.training.reconstructing import Autoencoder
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 @pytest.mark.parametrize("combine", ["symmetric", "concat"])
