@@ -113,7 +113,7 @@ def test_no_pairs_without_two_originals_or_two_labels(searcher):
 def test_a_head_over_a_frozen_trunk_is_trained_stopped_and_judged_by_its_own_ranking(
     searcher, positives
 ):
-    options = {"model": "tiny", "positives": positives, "epochs": 30, "rate": 3e-3, "patience": 0}
+    options = {"model": "tiny", "positives": positives, "epochs": 40, "rate": 3e-3, "patience": 0}
     settings = small("siamese-dense", "dense", **options)
     record = train(settings)
     scores, best = record["curves"]["scores"], record["curves"]["best"]
@@ -123,7 +123,8 @@ def test_a_head_over_a_frozen_trunk_is_trained_stopped_and_judged_by_its_own_ran
     assert result["reranked"]["before"] == result["before"]
     assert result["reranked"]["after"] != result["before"]
     if positives == "modifications":
-        assert result["pairs"]["accuracy"] > 0.55
+        losses = record["curves"]["losses"]
+        assert losses[1] > 0.6 and losses[-1] < 0.45 and result["pairs"]["accuracy"] > 0.6
         return
     # the same, by the model as it is stored and used
     made, judge = plan(settings, searcher.gallery), PairJudge("dense")

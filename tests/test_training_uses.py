@@ -48,14 +48,6 @@ def test_only_a_head_for_pairs_judges_them(searcher):
         PairJudge("tiny")
 
 
-def test_a_dense_head_learns_to_tell_pairs_apart(searcher):
-    options = {"model": "tiny", "epochs": 50, "rate": 3e-3, "patience": 0}
-    record = train(small("siamese-dense", "dense", **options))
-    curves = record["curves"]
-    assert curves["best"] > 0 and record["result"]["pairs"]["accuracy"] > 0.6
-    assert curves["losses"][1] > 0.6 and curves["losses"][-1] < 0.4
-
-
 @pytest.mark.parametrize("kind", ["autoencoder", "vae"])
 def test_what_an_autoencoder_makes_of_pictures(searcher, kind):
     record = train(small(kind, "auto"))

@@ -21,9 +21,11 @@ def small(kind: str, name: str, **options: object) -> Settings:
     }
     if "model" not in options:
         usual |= {"side": 16, "dim": 8}
+        if kind == "siamese" and "positives" not in options:
+            usual["members"] = 2  # each is augmented anew
     return settle(kind, options.pop("gallery", "photos"), name, **{**usual, **options})
 
 
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give networks from scratch a quarter of their channels: the same layers, a sixteenth of the work."""
+    """Give networks from scratch a quarter of their channels, so a sixteenth of the work."""
     monkeypatch.setattr(encoders, "CHANNELS", tuple(n // 4 for n in encoders.CHANNELS))
