@@ -31,6 +31,7 @@ from typing import Any
 
 from aina_core import paths
 from aina_core.errors import DamagedError, InputError
+from aina_core.locks import is_busy
 
 #: Called with a phase, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -143,7 +144,7 @@ def resume(job_id: str) -> str:
 def forget(job_id: str) -> None:
     """Remove a job that has ended from the list."""
     folder = _known(job_id)
-    if _alive(folder):
+    if is_busy(folder):
         raise InputError("The job is still running; stop it first.")
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -157,7 +158,7 @@ def _known(job_id: str) -> Path:
 
 def _read(folder: Path) -> Job:
     job = paths.read_json(folder / "job.json")
-    alive = _alive(folder)
+    alive = is_busy(folder)
     result = _optional(folder / "result.json")
     progress = _optional(folder / "progress.json")
     if alive:
@@ -190,24 +191,9 @@ def _optional(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _alive(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder / "lock", os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        # shared: two who look at once must not take each other for the worker
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-
-
 def _sweep() -> None:
     for folder in sorted(_folder().glob("*-*"), reverse=True)[_KEPT_JOBS:]:
-        if not _alive(folder):
+        if not is_busy(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 

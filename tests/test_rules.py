@@ -13,7 +13,8 @@ from conftest import ROOT
 #: The rooms of the core in their order: each may use its own line and those above.
 ORDER = [
     {"errors"},
-    {"paths", "work", "images", "modifications", "arrays", "principal", "spreadsheets"},
+    {"paths", "locks"},
+    {"work", "images", "modifications", "arrays", "principal", "spreadsheets"},
     {"models"},
     {"embedding"},
     {"gallery"},

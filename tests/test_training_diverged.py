@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from trainings import small
+from trainings import narrow, small
 
 from aina_core import models
 from aina_core.errors import TrainingError
 from aina_core.models.trained import folder
 from aina_core.training import train, unfinished
 from aina_core.training.checkpoints import runs_folder
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 def finite(path):

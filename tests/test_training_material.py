@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from trainings import CHANGES, small
+from trainings import CHANGES, narrow, small
 
 from aina_core.errors import InputError
 from aina_core.training import train
-from aina_core.training.evaluation import Judged, pair_accuracy
+from aina_core.training.evaluation import Judged
 from aina_core.training.material import plan
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -33,11 +38,6 @@ def test_too_few_are_left_of_what_can_be_read(searcher, kind, options, part):
     with pytest.raises(InputError, match=r"\d+ of 40 images cannot be read; .*(left|have|has)"):
         made.without({int(place) for place in places[keep:]}, settings)
     assert made.without({int(places[0])}, settings).codes is made.codes or len(places) < 3
-
-
-def test_no_accuracy_of_pairs_without_two_originals():
-    for count in (0, 1):
-        assert pair_accuracy(None, None, np.arange(count), np.array([1]), 0) is None
 
 
 def test_a_validation_part_without_partners_is_refused(searcher):
@@ -84,6 +84,13 @@ def test_no_precision_at_more_than_there_are_versions(searcher):
     assert figures["recovery_precision@1"] == 1 and figures["recovery_precision@3"] is None
 
 
-def test_a_dense_head_is_trained_where_labels_stop_nothing(searcher):
-    """Its score has how often it is right beside the search by labels."""
-    train(small("siamese-dense", "x", positives="labels", epochs=1))
+def test_trained_on_counts_those_that_the_loss_sees(searcher):
+    """Of labels only originals that have a label which another has too."""
+    settings = small("adapter", "x", model="tiny", positives="labels", epochs=1)
+    made = plan(settings, searcher.gallery)
+    counts = np.bincount(made.codes[made.split.train])
+    able = int(counts[counts > 1].sum())
+    assert able < len(made.split.train), "some of them are alone with their label"
+    assert train(settings)["result"]["trained_on"] == able
+    other = train(small("adapter", "y", model="tiny", epochs=1))["result"]["trained_on"]
+    assert other == len(made.split.train)

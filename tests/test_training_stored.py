@@ -3,14 +3,20 @@
 import shutil
 
 import pytest
-from trainings import small
+from trainings import narrow, small
 
-from aina_core.errors import UnknownNameError
+from aina_core.embedding import load_embedder
+from aina_core.errors import InputError, StoppedError, UnknownNameError
+from aina_core.locks import alone
 from aina_core.models import names
-from aina_core.models.trained import folder
+from aina_core.models.trained import WEIGHTS, folder
 from aina_core.training import delete, models, train, unfinished
-from aina_core.training.checkpoints import Checkpoint, runs_folder
-from aina_core.training.data import alone
+from aina_core.training.checkpoints import Checkpoint, Spent, runs_folder
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".runs", "mine/", "./mine", "../.trained"])
@@ -43,11 +49,22 @@ def test_what_a_kill_after_the_end_has_left_is_swept(searcher):
 
 def test_what_a_kill_while_deleting_has_left_is_swept(searcher):
     left = begun("half").rename(runs_folder() / ".deleted-half")
-    other = folder() / ".deleted-whole"
-    shutil.copytree(left, other)
+    others = [folder() / ".deleted-whole", folder() / ".new-x3f9"]
+    for other in others:
+        shutil.copytree(left, other)
     begun("half")
     assert [one.name for one in unfinished()] == ["half"]
-    assert not left.exists() and not other.exists()
+    assert not any(path.exists() for path in (left, *others))
+
+
+def test_what_a_kill_while_a_model_is_put_in_its_place_has_left_is_made_anew(searcher):
+    left = begun("mine") / "model" / WEIGHTS
+    left.parent.mkdir()
+    left.write_bytes(b"half of")
+    train(small("siamese", "mine", epochs=1))
+    load_embedder("mine", device="cpu", runtime="torch")
+    assert sorted(path.name for path in folder().glob("*")) == [".runs", "mine"]
+    assert not any(runs_folder().iterdir())
 
 
 def test_deleting_is_not_in_the_way_of_what_an_earlier_one_left(searcher):
@@ -55,3 +72,48 @@ def test_deleting_is_not_in_the_way_of_what_an_earlier_one_left(searcher):
     path = begun("again")
     delete("again")
     assert not path.exists() and unfinished() == []
+
+
+def test_the_seconds_are_those_of_all_processes(searcher):
+    settings = small("siamese", "mine", epochs=1)
+    with pytest.raises(StoppedError):
+        train(settings, stop=lambda: True)
+    spent = Spent(runs_folder() / "mine")
+    assert 0 < spent.seconds() < 600, "the first has noted its own"
+    (runs_folder() / "mine" / "spent.json").write_text('{"seconds": 1000}')
+    assert 1000 < train(settings)["result"]["seconds"] < 1600
+
+
+def test_seconds_are_noted_on_the_way(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("aina_core.training.checkpoints.time.monotonic", lambda: now[0])
+    told = []
+    progress = Spent(tmp_path).noting(lambda *what: told.append(what))
+    for second in (1, 4, 7, 8):
+        now[0] = 100.0 + second
+        progress("training", second, 9)
+    assert Spent(tmp_path).seconds() == 7, "a process that is killed now loses a second"
+    assert [done for _, done, _ in told] == [1, 4, 7, 8]
+    for wrong in ('{"seconds": "nan"}', '{"seconds": -3}', "[]", "{", '{"seconds": null}'):
+        (tmp_path / "spent.json").write_text(wrong)
+        assert Spent(tmp_path).seconds() == 0
+
+
+def test_another_training_of_the_name_is_refused_before_its_pictures_are_touched(searcher):
+    path, seen = runs_folder() / "mine" / "pictures.u8", []
+    settings = small("siamese", "mine", epochs=3)
+    with pytest.raises(StoppedError):
+        train(
+            settings, progress=lambda *told: seen.append(told[0]), stop=lambda: "training" in seen
+        )
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="other images has not ended"):
+        train(small("siamese", "mine", epochs=3, seed=1))
+    assert path.read_bytes() == before
+
+
+def test_a_training_without_an_epoch_gives_way_to_another(searcher):
+    with pytest.raises(StoppedError, match="are decoded"):
+        train(small("siamese", "mine"), stop=lambda: True)
+    assert [one.name for one in unfinished()] == ["mine"], "it is listed, and can be deleted"
+    assert train(small("siamese", "mine", epochs=1, seed=1))["result"]["epochs"] == 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from trainings import small
+from trainings import narrow, small
 
 from aina_core import images
 from aina_core.embedding import load_embedder
@@ -12,6 +12,11 @@ from aina_core.explain import load_explainer, similarity_target
 from aina_core.models.encoders import Architecture, encoder
 from aina_core.training import train
 from aina_core.training.reconstructing import Autoencoder
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow(monkeypatch)
 
 
 def test_a_dense_head_learns_to_tell_pairs_apart(searcher):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from aina_core.models import encoders
 from aina_core.training import Settings, settle
 
 CHANGES = ("mirrored", "cropped/center", "rotated/90")
@@ -18,4 +21,11 @@ def small(kind: str, name: str, **options: object) -> Settings:
     }
     if "model" not in options:
         usual |= {"side": 16, "dim": 8}
+        if kind == "siamese" and "positives" not in options:
+            usual["members"] = 2  # each is augmented anew
     return settle(kind, options.pop("gallery", "photos"), name, **{**usual, **options})
+
+
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give networks from scratch a quarter of their channels, so a sixteenth of the work."""
+    monkeypatch.setattr(encoders, "CHANNELS", tuple(n // 4 for n in encoders.CHANNELS))

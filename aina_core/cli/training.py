@@ -182,12 +182,16 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     for part in filter(None, (result, result.get("unseen"))):
         if part is not result:
             lines.append(f"changes not seen in training: {', '.join(part['changes'])}")
-        rows = table(part)
-        lines += [f"  {name}: {was} → {now}, gain {gain}" for name, was, now, gain in rows]
+        for shown in filter(None, (part, part.get("reranked"))):
+            if shown is not part:
+                lines.append("  the nearest, ranked by the probability of the pair:")
+            rows = table(shown)
+            lines += [f"  {name}: {was} → {now}, gain {gain}" for name, was, now, gain in rows]
     if "pairs" in result:
-        low, high = result["pairs"]["interval"]
-        accuracy = result["pairs"]["accuracy"]
-        lines.append(f"  pairs told right: {accuracy:.3f} [{low:.3f}, {high:.3f}]")
+        told = result["pairs"]
+        low, high = told["interval"]
+        right = f"{told['accuracy']:.3f} [{low:.3f}, {high:.3f}]"
+        lines.append(f"  of {told['n']:,} held-out pairs told right: {right}")
     lines += [f"left out: {failed['id']}: {failed['reason']}" for failed in result["failed"]]
     return [*lines, f"use it as --model {result['name']}"]
 

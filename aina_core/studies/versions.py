@@ -8,10 +8,8 @@ out the same to the byte.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,13 +24,13 @@ from aina_core import images, modifications, paths
 from aina_core.embedding import Embedder
 from aina_core.errors import (
     DamagedError,
-    GalleryBusyError,
     ImageError,
     InputError,
     StoppedError,
 )
 from aina_core.gallery import Gallery
 from aina_core.gallery.journal import Journal
+from aina_core.locks import alone
 from aina_core.similarity.sets import ORIGINAL
 from aina_core.studies.costs import Cost, Meter
 from aina_core.studies.originals import Original
@@ -150,27 +148,14 @@ class Bench:
         self.embedder, self.originals, self.changes = embedder, originals, tuple(changes)
         self._fingerprint = {**what, "study": key}
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Be the only one that works here.
 
         Raises:
             GalleryBusyError: another process does.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise GalleryBusyError(
-                    "Another process is doing a study of the same images under "
-                    f"{self.embedder.model}; wait until it has ended, or stop it."
-                ) from None
-            os.utime(self.folder)  # what is used is not swept away
-            yield
-        finally:
-            os.close(descriptor)
+        what = f"doing a study of the same images under {self.embedder.model}"
+        return alone(self.folder, what)
 
     def embed(self, gallery: Gallery, *, progress: Progress, stop: Stop) -> Versions:
         """Embed what is not embedded yet, and return all of it.

@@ -45,6 +45,10 @@ class Sampler:
         """Return how many batches an epoch has."""
         return self.rounds * -(-len(self.pools) // self.groups)
 
+    def originals(self) -> np.ndarray:
+        """Return the places of all originals that it draws from, int64, ascending."""
+        return np.unique(np.concatenate(self.pools)[:, 0])
+
     def epoch(self, seed: int, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch: the same for the same seed and number."""
         rng = np.random.default_rng([seed, number])

@@ -6,7 +6,9 @@
       run.json                 settings, curves, the best epoch, checksums of the tensors
       state-7.safetensors      what is trained, and Adam's moments, after epoch 7
       best-5.safetensors       what is trained, as it was when the retrieval score was best
-      pictures.u8, .json       small pictures (`data.py`)
+      spent.json               the seconds that processes have been at it
+      pictures.u8, .json       small pictures (`pictures.py`)
+      model/                   what is about to be put in its place, once it has ended
       lock                     held while it is trained
 
 run.json switches to new files in one step, so a kill costs at most an epoch.
@@ -15,6 +17,8 @@ run.json switches to new files in one step, so a kill costs at most an epoch.
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,10 +29,12 @@ from aina_core.errors import DamagedError, InputError
 from aina_core.models import load_tensors
 from aina_core.models.trained import folder as trained_folder
 from aina_core.training.settings import Settings
+from aina_core.work import Progress
 
 _OPTIMIZER = "optimizer."
 # What may differ when a training goes on: how long, and how fast.
 _FREE = ("epochs", "patience", "rate")
+_SECONDS_BETWEEN_NOTES = 5.0
 
 
 @dataclass
@@ -76,7 +82,7 @@ class Checkpoint:
             key: what the training is of: plans of equal keys can go on.
 
         Raises:
-            InputError: an earlier run of that name was of something else.
+            InputError: an earlier run of that name was of something else, and has come to an epoch.
         """
         try:
             record = paths.read_json(self._record)
@@ -86,13 +92,14 @@ class Checkpoint:
         except (DamagedError, KeyError, TypeError, AttributeError):
             self._write(Curves(), {}, key)
             return Curves()
-        if record["key"] != key or _fixed(kept) != _fixed(self.settings):
+        other = record["key"] != key or _fixed(kept) != _fixed(self.settings)
+        if other and curves.epoch >= 0:
             what = "images" if record["key"] != key else "settings"
             raise InputError(
                 f"A training named {self.settings.name} with other {what} has not ended; choose "
                 f"another name, or run: python -m aina_core train delete {self.settings.name}"
             )
-        if any(not self._whole(name, record["checksums"]) for name in files.values()):
+        if other or any(not self._whole(name, record["checksums"]) for name in files.values()):
             self._write(Curves(), {}, key)
             return Curves()
         return curves
@@ -172,6 +179,47 @@ class Checkpoint:
                 "checksums": checksums,
             },
         )
+
+
+class Spent:
+    """The seconds that all processes have been at one training.
+
+    A process that is killed has noted them up to a few seconds before.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "spent.json"
+        self._before = self._noted()
+        self._began = self._last = time.monotonic()
+
+    def _noted(self) -> float:
+        with contextlib.suppress(DamagedError, KeyError, TypeError, ValueError):
+            seconds = float(paths.read_json(self._file)["seconds"])
+            if math.isfinite(seconds) and seconds >= 0:
+                return seconds
+        return 0.0
+
+    def seconds(self) -> float:
+        """Return how many so far."""
+        return self._before + time.monotonic() - self._began
+
+    def note(self) -> None:
+        """Keep them for the next process."""
+        self._last = time.monotonic()
+        paths.write_json(self._file, {"seconds": round(self.seconds(), 2)})
+
+    def noting(self, progress: Progress) -> Progress:
+        """Return a progress that also notes them now and then."""
+
+        def told(phase: str, done: int, total: int) -> None:
+            progress(phase, done, total)
+            if time.monotonic() - self._last >= _SECONDS_BETWEEN_NOTES:
+                self.note()
+
+        return told
 
 
 def runs_folder() -> Path:

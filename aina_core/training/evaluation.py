@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,13 +23,19 @@ FIGURES = (
 K = 5
 #: Places of originals and columns of versions → unit rows, float32 (b, dim).
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Two lots of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
+Logits = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Of how many nearest by cosine a head for pairs settles the order, at least.
+CANDIDATES = 100
 
 _KS = (1, 3, 5)
 _BLOCK_ROWS = 512
 _MOST_PAIRS = 2000  # of different originals, each with all changes: so many negatives suffice
 
 
-def nearest_others(queries: np.ndarray, rows: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+def nearest_others(
+    queries: np.ndarray, rows: np.ndarray, own: np.ndarray, k: int, logits: Logits | None = None
+) -> np.ndarray:
     """Return the k nearest rows of each query, itself left out, int64 (q, k) or fewer columns.
 
     Args:
@@ -38,8 +43,10 @@ def nearest_others(queries: np.ndarray, rows: np.ndarray, own: np.ndarray, k: in
         rows: float32 (n, dim), unit rows.
         own: int64 (q,), where each query stands in `rows`.
         k: how many.
+        logits: of a head for pairs: the `CANDIDATES` (or k) nearest by cosine are put into its
+            order, the most likely first; equal ones stay as the cosine has them.
     """
-    wanted = min(k, len(rows) - 1)
+    wanted = min(k if logits is None else max(k, CANDIDATES), len(rows) - 1)
     found = np.empty((len(queries), wanted), np.int64)
     for start in range(0, len(queries), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)
@@ -48,23 +55,30 @@ def nearest_others(queries: np.ndarray, rows: np.ndarray, own: np.ndarray, k: in
         first = np.argpartition(-similarities, wanted - 1, axis=1)[:, :wanted]
         order = np.argsort(-np.take_along_axis(similarities, first, 1), axis=1, kind="stable")
         found[part] = np.take_along_axis(first, order, 1)
-    return found
+    if logits is not None:
+        for place, near in enumerate(found):
+            likely = logits(np.repeat(queries[place : place + 1], wanted, axis=0), rows[near])
+            found[place] = near[np.argsort(-likely, kind="stable")]
+    return found[:, :k]
 
 
-def label_hits(rows: np.ndarray, codes: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def label_hits(
+    rows: np.ndarray, codes: np.ndarray, asked: np.ndarray, logits: Logits | None = None
+) -> np.ndarray:
     """Return whether each of the `K` nearest has the query's label, bool (q, ≤ K).
 
     Args:
         rows: float32 (n, dim), unit rows of all that are searched.
         codes: int64 (n,), their labels.
         asked: int64 (q,), places of those that query.
+        logits: see `nearest_others`.
     """
-    found = nearest_others(rows[asked], rows, asked, K)
+    found = nearest_others(rows[asked], rows, asked, K, logits)
     relevant: np.ndarray = codes[found] == codes[asked][:, None]
     return relevant
 
 
-def recovery_hits(versions: np.ndarray, k: int = K) -> np.ndarray:
+def recovery_hits(versions: np.ndarray, k: int = K, logits: Logits | None = None) -> np.ndarray:
     """Return whether each of the k nearest of an original is a version of it, bool (n, ≤ k).
 
     All originals and all their versions are searched, the querying original left out.
@@ -72,11 +86,12 @@ def recovery_hits(versions: np.ndarray, k: int = K) -> np.ndarray:
     Args:
         versions: float32 (n, 1 + c, dim), unit rows; column 0 has the originals.
         k: how many neighbours.
+        logits: see `nearest_others`.
     """
     count, each, dim = versions.shape
     rows = versions.reshape(count * each, dim)
     own = np.arange(count) * each
-    found = nearest_others(rows[own], rows, own, k)
+    found = nearest_others(rows[own], rows, own, k, logits)
     relevant: np.ndarray = found // each == np.arange(count)[:, None]
     return relevant
 
@@ -91,13 +106,29 @@ class Judged:
         r_precision: float64 (n,), precision@c of the search for the c versions of each original;
             finer than the others where these are near 1. Empty where it does not apply.
         figures: the figures; None for one that does not apply.
+
+    Args:
+        rows: gives unit rows.
+        made: the plan, whose test originals query.
+        changes: the names of those that are judged.
+        seed: of the draw of pairs.
+        logits: of a head for pairs, where that ranks what is nearest by cosine (`nearest_others`);
+            then they are also the similarities of "auc".
     """
 
-    def __init__(self, rows: Rows, made: Plan, changes: Sequence[str], seed: int) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        made: Plan,
+        changes: Sequence[str],
+        seed: int,
+        logits: Logits | None = None,
+    ) -> None:
         self.by_query: dict[str, np.ndarray] = {}
         self.positive = self.negative = np.empty((0, 0))
         self.pairs = np.empty((0, 2), np.int64)
         self.r_precision = np.empty(0)
+        self._logits = logits
         self._labels(rows, made)
         self._versions(rows, made, changes, seed)
         self.figures: dict[str, float | None] = {
@@ -115,7 +146,8 @@ class Judged:
         codes = made.codes[places]
         asked = able(codes)
         if len(asked) >= 2:
-            relevant = label_hits(rows(places, np.zeros_like(places)), codes, asked)
+            found = rows(places, np.zeros_like(places))
+            relevant = label_hits(found, codes, asked, self._logits)
             self.by_query[f"precision@{K}"] = metrics.precision(relevant, K)
             self.by_query[f"map@{K}"] = metrics.average_precision(relevant, K)
 
@@ -126,15 +158,23 @@ class Judged:
             return
         grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
         versions = rows(*grid).reshape(len(places), len(columns), -1)
-        relevant = recovery_hits(versions)
+        relevant = recovery_hits(versions, max(K, len(changes)), self._logits)
         for k in (k for k in _KS if k <= len(changes)):  # of fewer versions no k can be found
             self.by_query[f"recovery_precision@{k}"] = metrics.precision(relevant, k)
-        self.r_precision = metrics.precision(recovery_hits(versions, len(changes)), len(changes))
+        self.r_precision = metrics.precision(relevant, len(changes))
         self.pairs = draw_pairs(len(places), seed, ordered=True, most=_MOST_PAIRS)
-        own, changed = versions[:, :1], versions[:, 1:]
-        self.positive = np.vecdot(own, changed).astype(np.float64)
         first, second = self.pairs.T
-        self.negative = np.vecdot(own[first], changed[second]).astype(np.float64)
+        own, changed = versions[:, 0], versions[:, 1:]
+        self.positive = self._alike(own, changed)
+        self.negative = self._alike(own[first], changed[second])
+
+    def _alike(self, own: np.ndarray, changed: np.ndarray) -> np.ndarray:
+        """(p, dim) and (p, c, dim) → cosines or logits, float64 (p, c)."""
+        if self._logits is None:
+            cosines: np.ndarray = np.vecdot(own[:, None], changed).astype(np.float64)
+            return cosines
+        columns = (self._logits(own, changed[:, n]) for n in range(changed.shape[1]))
+        return np.stack(list(columns), axis=1).astype(np.float64)
 
 
 def compare(before: Judged, after: Judged, seed: int) -> dict[str, list[float] | None]:
@@ -171,63 +211,14 @@ def compare_r_precision(before: Judged, after: Judged, seed: int) -> dict[str, A
     }
 
 
-def pair_accuracy(
-    probability: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    rows: Rows,
-    places: np.ndarray,
-    columns: np.ndarray,
-    seed: int,
-) -> dict[str, Any] | None:
-    """Return how often a head for pairs is right about held-out originals; half are alike.
-
-    Args:
-        probability: two lots of unit rows, float32 (p, dim) → probabilities (p,).
-        rows: gives unit rows.
-        places: int64 (n,), of the originals.
-        columns: int64, an alike pair is an original and its version in one of these.
-        seed: of the draw and the bootstrap.
-
-    Returns:
-        {"accuracy", "interval", "n"}; None for fewer than two originals, which have no unlike pair.
-    """
-    if len(places) < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
-    own = np.repeat(rows(places, np.zeros_like(places)), len(columns), axis=0)
-    step = rng.integers(1, len(places), len(grid[0]))
-    others = (np.repeat(np.arange(len(places)), len(columns)) + step) % len(places)
-    alike = probability(own, rows(*grid)) >= 0.5
-    unlike = probability(own, rows(places[others], grid[1])) < 0.5
-    right = np.stack([alike, unlike], axis=1).reshape(len(places), -1).astype(np.float64)
-    samples = metrics.bootstrap_mean(right, Over(len(places)), seed=seed)
-    accuracy = estimates.number(float(right.mean()))
-    return {"accuracy": accuracy, "interval": estimates.ends(samples), "n": right.size}
-
-
-def validation_score(rows: Rows, made: Plan, by_label: bool) -> float:
-    """Return the retrieval score on validation originals that early stopping looks at.
-
-    By labels it is precision@5 of their search among themselves and the training originals; else
-    the mean over them of precision@k of the search for their versions, k = 5 or as many as there
-    are. It is NaN where a row is not finite: what is near to such a row says nothing.
-    """
-    if not by_label:
-        places, columns = made.checked, made.check_columns
-        grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
-        versions = rows(*grid).reshape(len(places), len(columns), -1)
-        if not np.isfinite(versions).all():
-            return math.nan
-        k = len(columns) - 1
-        return float(metrics.precision(recovery_hits(versions, k), k).mean())
-    places, asked = made.label_queries()
-    if not len(asked):  # only under a head for pairs, which has another score beside it
-        return 0.0
-    found = rows(places, np.zeros_like(places))
-    if not np.isfinite(found).all():
-        return math.nan
-    relevant = label_hits(found, made.codes[places], asked)
-    return float(metrics.precision(relevant, K).mean())
+def gained(before: Judged, after: Judged, seed: int) -> dict[str, Any]:
+    """Return {"before", "after", "intervals", "recovery_r_precision"}: a part of the table."""
+    return {
+        "before": before.figures,
+        "after": after.figures,
+        "intervals": compare(before, after, seed),
+        "recovery_r_precision": compare_r_precision(before, after, seed),
+    }
 
 
 def table(part: Mapping[str, Any]) -> list[list[str]]:

@@ -16,7 +16,9 @@ from aina_core.gallery import Gallery
 from aina_core.models import Recipe
 from aina_core.studies.originals import Original, find_originals
 from aina_core.training.batches import Sampler, able, by_code, by_version
-from aina_core.training.data import Rows, Wanted, features, pictures
+from aina_core.training.data import Rows, Wanted
+from aina_core.training.features import features
+from aina_core.training.pictures import pictures
 from aina_core.training.settings import Settings
 from aina_core.training.splitting import Split, families, split
 from aina_core.work import Progress, Stop
@@ -35,6 +37,7 @@ class Plan:
         changes: names.
         train_columns: int64, the versions of a training original that the loss sees.
         check_columns: int64, those of a validation original that early stopping sees.
+        by_code: whether positives are originals of one code, not versions of one original.
     """
 
     originals: tuple[Original, ...]
@@ -45,6 +48,7 @@ class Plan:
     changes: tuple[str, ...]
     train_columns: np.ndarray
     check_columns: np.ndarray
+    by_code: bool
 
     @property
     def wanted(self) -> Wanted:
@@ -116,24 +120,20 @@ def plan(settings: Settings, gallery: Gallery) -> Plan:
     codes = _codes(settings, originals, kin)
     seen = [1 + settings.changes.index(change) for change in settings.seen_changes]
     changed = settings.positives == "modifications" or settings.kind == "denoising"
-    looks_at_labels = _looks_at_labels(settings)
+    by_code = settings.positives in ("labels", "pairs")
     made = Plan(
         originals=originals,
         codes=codes,
         split=parts,
-        checked=_drawn(parts.validation, 0 if looks_at_labels else settings.judged, settings.seed),
+        checked=_drawn(parts.validation, 0 if by_code else settings.judged, settings.seed),
         judged=_drawn(parts.test, settings.judged, settings.seed),
         changes=settings.changes,
         train_columns=np.array([0, *(seen if changed else [])], np.int64),
-        check_columns=np.array([0] if looks_at_labels else [0, *seen], np.int64),
+        check_columns=np.array([0] if by_code else [0, *seen], np.int64),
+        by_code=by_code,
     )
     _check_groups(settings, made)
     return made
-
-
-def _looks_at_labels(settings: Settings) -> bool:
-    """Whether early stopping looks at labels alone; the pairs of a dense head are versions."""
-    return settings.positives in ("labels", "pairs") and settings.kind != "siamese-dense"
 
 
 def _drawn(places: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -156,7 +156,7 @@ def _check_groups(settings: Settings, made: Plan) -> None:
     Raises:
         InputError: fewer than two groups of at least two, or no validation original has a partner.
     """
-    if settings.positives not in ("labels", "pairs"):
+    if not made.by_code:
         return
     found = len(by_code(made.split.train, made.codes[made.split.train]))
     if found < 2:
@@ -165,7 +165,7 @@ def _check_groups(settings: Settings, made: Plan) -> None:
             f"Of the {len(made.split.train)} images that would be trained on, {found} {what} have "
             "two or more; at least 2 are needed: give more labelled images, or other positives."
         )
-    if _looks_at_labels(settings) and not len(made.label_queries()[1]):
+    if not len(made.label_queries()[1]):
         what = "label" if settings.positives == "labels" else "group of the pairs file"
         raise InputError(
             f"Of the {len(made.split.validation)} images that would stop the training, none has a "
@@ -177,7 +177,7 @@ def _check_groups(settings: Settings, made: Plan) -> None:
 def sampler(settings: Settings, made: Plan) -> Sampler:
     """Return what draws the batches of a training."""
     train, columns = made.split.train, made.train_columns
-    if settings.positives in ("labels", "pairs"):
+    if made.by_code:
         pools = by_code(train, made.codes[train])
         images = sum(map(len, pools))
         rounds = max(round(images / (len(pools) * settings.members)), 1)

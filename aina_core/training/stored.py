@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from typing import Any
 
 from aina_core import paths
 from aina_core.errors import AinaError, DamagedError, GalleryBusyError, UnknownNameError
+from aina_core.locks import alone, is_busy
 from aina_core.models.trained import MANIFEST, folder, is_name, manifest, trained
 from aina_core.training.checkpoints import Curves, runs_folder
-from aina_core.training.data import alone, is_busy
 from aina_core.training.settings import Settings
 
 _ASIDE = ".deleted-"
+_LEFT = (f"{_ASIDE}*", ".new-*")  # the latter by earlier versions, that were killed
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +145,6 @@ def _sweep() -> None:
             with contextlib.suppress(GalleryBusyError, OSError), alone(path, "training"):
                 if _has_ended(path.name):
                     _put_aside(path)
-    for parent in (folder(), runs_folder()):
-        for left in parent.glob(f"{_ASIDE}*"):
+    for parent, pattern in itertools.product((folder(), runs_folder()), _LEFT):
+        for left in parent.glob(pattern):
             shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""Locks of folders: who works in one, and whether somebody does."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from aina_core.errors import GalleryBusyError
+
+_FILE = "lock"
+# Whoever asks (`is_busy`) holds the lock for a moment: too short to be taken for a worker.
+_PATIENCE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.005
+
+
+@contextlib.contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Be the only one that works in a folder, which is made where it is not there.
+
+    Args:
+        folder: the folder; its file `lock` is locked as long as the block runs.
+        what: is done there, as in "Another process is …".
+
+    Raises:
+        GalleryBusyError: another process works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / _FILE, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        _lock(descriptor, what)
+        os.utime(folder)  # what is used is not swept away
+        try:
+            yield
+        finally:
+            # closing is not enough while a process that is just being started has a copy
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, what: str) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > end:
+                raise GalleryBusyError(
+                    f"Another process is {what}; wait until it has ended, or stop it."
+                ) from None
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def is_busy(folder: Path) -> bool:
+    """Return whether a process works in a folder (see `alone`)."""
+    try:
+        descriptor = os.open(folder / _FILE, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        # shared: two who look at once must not take each other for the worker
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)

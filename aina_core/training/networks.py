@@ -1,0 +1,72 @@
+"""The network of a training as it begins: its parts, and what they are filled with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aina_core.models import get
+from aina_core.models.encoders import Architecture, encoder
+from aina_core.training.batches import Sampler
+from aina_core.training.data import Rows
+from aina_core.training.settings import Settings
+from aina_core.training.whitening import whitening
+
+
+def architecture(settings: Settings) -> Architecture:
+    """Return what the network of a training is made of."""
+    pair = settings.combine if settings.kind == "siamese-dense" else ""
+    if settings.model:
+        return Architecture(
+            trunk="model",
+            base=settings.model,
+            dim=get(settings.model).dim,
+            head=settings.head,
+            head_dim=settings.head_dim,
+            pair=pair,
+        )
+    decoder = {"vae": "variational"}.get(settings.kind, "plain") if settings.reconstructs else ""
+    return Architecture(
+        trunk="convolutional" if settings.reconstructs else "residual",
+        dim=settings.dim,
+        side=settings.side,
+        pair=pair,
+        decoder=decoder,
+    )
+
+
+def beginning(settings: Settings, rows: Rows, sampler: Sampler) -> Any:
+    """Return the network before the first step: a torch module, the same for the same seed.
+
+    Args:
+        settings: what is asked for.
+        rows: what is trained on, for a head that begins from it.
+        sampler: says what of it belongs together.
+    """
+    import torch
+
+    torch.manual_seed(settings.seed)
+    network = encoder(architecture(settings))
+    if settings.over_features:
+        network.trunk = torch.nn.Identity()  # the rows are its output
+    elif settings.model:
+        base = get(settings.model)
+        base.load(network.trunk, base.weights.locate())
+    if settings.frozen:
+        network.trunk.requires_grad_(False)
+    if settings.head == "whitening":
+        _whiten(network.head, rows, sampler, settings.shrinkage)
+    return network
+
+
+def _whiten(head: Any, rows: Rows, sampler: Sampler, shrinkage: float) -> None:
+    """Let a head begin as what whitens the differences of training images of one group."""
+    import torch
+
+    members = np.concatenate(sampler.pools)
+    groups = np.repeat(np.arange(len(sampler.pools)), [len(pool) for pool in sampler.pools])
+    weight, bias = whitening(rows.take(members[:, 0], members[:, 1]), groups, shrinkage)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weight))
+        head.bias.copy_(torch.from_numpy(bias))

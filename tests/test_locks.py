@@ -1,0 +1,45 @@
+"""Locks of folders: one who works, many who look."""
+
+import fcntl
+import threading
+import time
+
+import pytest
+
+from aina_core.errors import GalleryBusyError
+from aina_core.locks import alone, is_busy
+
+
+def test_one_works_and_others_are_told(tmp_path):
+    folder = tmp_path / "new"
+    assert not is_busy(folder)
+    with alone(folder, "dancing"):
+        assert is_busy(folder)
+        with pytest.raises(GalleryBusyError, match=r"Another process is dancing; wait"):
+            alone(folder, "dancing").__enter__()
+        assert is_busy(folder), "who was refused lets nobody else in"
+    assert not is_busy(folder)
+
+
+def test_who_looks_is_not_taken_for_who_works(tmp_path):
+    with alone(tmp_path, "testing"):
+        pass
+    looking = threading.Event()
+
+    def look() -> None:  # as `is_busy` does, but longer
+        with (tmp_path / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            looking.set()
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    looking.wait()
+    with alone(tmp_path, "testing"):
+        thread.join()
+
+
+def test_it_ends_with_an_error_too(tmp_path):
+    with pytest.raises(ValueError, match="why"), alone(tmp_path, "failing"):
+        raise ValueError("why")
+    assert not is_busy(tmp_path)
