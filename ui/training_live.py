@@ -113,7 +113,7 @@ def _of_what(kept: Unfinished | None) -> str:
 
 def _progress(one: _Course) -> None:
     """How far it is, and a button to stop it."""
-    left, right = st.columns([5, 1], vertical_alignment="center")
+    left, right = st.columns([3, 1], vertical_alignment="center")
     job = one.job
     if job is None or not job.active:
         left.caption("It was started on the command line, and is stopped there.")

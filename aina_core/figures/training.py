@@ -85,7 +85,7 @@ def _add(
         y=list(values),
         xaxis="x2" if second else "x",
         yaxis="y2" if second else "y",
-        mode="lines+markers",
+        mode="lines+markers" if len(values) <= 60 else "lines",
         marker={"size": 5},
         line={"color": colour, "width": 2.5},
         name=name,
