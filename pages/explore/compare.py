@@ -20,8 +20,7 @@ if now.model not in gallery.models():
     st.stop()
 
 models = compare.choose(gallery)
-for model in models:
-    widgets.made_elsewhere(model)
+widgets.made_elsewhere(*models)
 compare.pair(gallery, models)
 compare.neighbours(gallery, models)
 agreement.whole_gallery(gallery, models)
