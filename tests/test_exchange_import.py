@@ -178,6 +178,29 @@ def test_a_manifest_that_is_wrong_is_refused(out, change, said):
         imported(out)
 
 
+def test_parts_of_another_writer_in_any_order_are_read(broken, out, tiny):
+    """As Spark writes them: items named element, nulls for what is unknown, files in folders."""
+    rows = [row for path in exchange.parts(out) for row in pq.read_table(path).to_pylist()]
+    for row in rows:
+        if row["failure"] is not None:
+            row |= dict.fromkeys(("width", "height", "norm"))
+    order = np.random.default_rng(3).permutation(len(rows))
+    for path in exchange.parts(out):
+        path.unlink()
+    kinds = {field.name: field.type for field in exchange.SCHEMA}
+    kinds["embedding"] = pa.list_(pa.field("element", pa.float32()))
+    for number in range(3):
+        part = out / f"kind={number}" / "part-0.snappy.parquet"
+        part.parent.mkdir()
+        chosen = [rows[place] for place in order[number::3]]
+        pq.write_table(pa.Table.from_pylist(chosen, pa.schema([*kinds.items()])), part)
+    (out / "_SUCCESS").touch()
+    imported(out)
+    copy = open_gallery("copy")
+    assert stored(copy, tiny) == stored(broken, tiny)
+    assert copy.catalogue.images() == broken.catalogue.images()
+
+
 @pytest.mark.parametrize("wrong", ["longer", "not a number", "shorter", "no id"])
 def test_a_damaged_part_is_refused(out, wrong):
     path = exchange.parts(out)[0]
@@ -288,6 +311,8 @@ def test_parquet_of_vectors_of_several_lengths_and_columns_by_name(home, tmp_pat
         imported(tmp_path / "many", **(asked | {"column": "nosuch"}))
     with pytest.raises(InputError, match=r"id of .* is int64; lists of float16, float32"):
         imported(tmp_path / "many", **(asked | {"column": "id"}))
+    with pytest.raises(InputError, match=r"v of many is list.*; texts or whole numbers"):
+        imported(tmp_path / "many", **(asked | {"id_column": "v"}))
     with pytest.raises(InputError, match=r"name it by --column"):
         imported(tmp_path / "many", **(asked | {"column": None}))
     with pytest.raises(InputError, match="has the id '0' twice"):

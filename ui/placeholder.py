@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from xml.sax.saxutils import escape
 
 _SIDE = 256
-_LETTERS, _LINES = 17, 4  # of the id: letters a line, and lines
+_LETTERS, _LINES = 18, 4  # of the id: letters a line, and lines
 _INK = "#7b8088"  # as legible on white as on the dark theme's background
+_PARTS = re.compile(r"[^/ _-]*[/ _-]|[^/ _-]+")  # lines break after these signs
 _FRAME = (
     f'<g fill="none" stroke="{_INK}" stroke-width="5" stroke-linejoin="round">'
     '<rect x="92" y="48" width="72" height="56" rx="6"/>'
@@ -34,10 +36,16 @@ def _lines(image_id: str) -> list[str]:
     text = "".join(
         letter if _drawable(letter) else "\N{REPLACEMENT CHARACTER}" for letter in image_id
     )
-    most = _LETTERS * _LINES
-    if len(text) > most:
-        text = "…" + text[-(most - 1) :]
-    return [text[start : start + _LETTERS] for start in range(0, len(text), _LETTERS)]
+    lines = [""]
+    for part in _PARTS.findall(text):
+        for start in range(0, len(part), _LETTERS):
+            piece = part[start : start + _LETTERS]
+            if len(lines[-1]) + len(piece) > _LETTERS:
+                lines.append("")
+            lines[-1] += piece
+    if len(lines) > _LINES:
+        lines = ["…" + lines[-_LINES][1:], *lines[1 - _LINES :]]
+    return lines
 
 
 def _drawable(letter: str) -> bool:

@@ -41,10 +41,10 @@ def indexed_gallery(now: state.State) -> Gallery:
     return gallery
 
 
-def made_elsewhere(model: str) -> None:
+def made_elsewhere(*names: str) -> None:
     """Say of vectors that AINA has no model for what they can be used for."""
-    if models.is_external(model):
-        st.info(plain(models.only_members(model)))
+    if found := [name for name in names if models.is_external(name)]:
+        st.info(plain(models.only_members(" and ".join(found))))
 
 
 def no_gallery() -> None:

@@ -20,6 +20,12 @@ from aina_core.models import ModelName, is_external, valid_external
 VECTOR_COLUMNS = ("embedding", "embeddings", "vector", "vectors", "emb")
 ID_COLUMNS = ("id", "image_id", "path", "filename", "file_name", "file")
 
+_ID_KINDS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_integer,
+)
 _MOST_DIM = 65_536
 _MAX_LINE = 1 << 16
 _SHOWN = 12
@@ -191,6 +197,13 @@ class Parquet(Elsewhere):
             )
         self._column = _choose(self._asked, VECTOR_COLUMNS, schema, "--column")
         self._id = _choose(self._asked_id, ID_COLUMNS, schema, "--id-column")
+        kind = schema.field(self._id).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not any(check(kind) for check in _ID_KINDS):
+            raise InputError(
+                f"The column {self._id} of {self.name} is {kind}; texts or whole numbers were "
+                "expected as ids; name the right one by --id-column."
+            )
         count = 0
         for path in self._parts:
             with reading(path):

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aina_core.errors import DamagedError, InputError
+from aina_core.errors import DamagedError, GalleryError, InputError
 from aina_core.exchange.blocks import Block, File
 from aina_core.gallery import Annotation
 from aina_core.gallery.catalogue import Catalogue
@@ -49,11 +49,21 @@ class Incoming:
     @classmethod
     @contextlib.contextmanager
     def open(cls, source: str) -> Iterator[Incoming]:
-        """Open an empty one. Its file has no name, and is gone when the process is."""
-        with contextlib.closing(sqlite3.connect("", uri=True, isolation_level=None)) as made:
-            made.executescript(_SCHEMA)
-            made.create_function("stand_in", 1, stand_in, deterministic=True)
-            yield cls(source, made)
+        """Open an empty one. Its file has no name, and is gone when the process is.
+
+        Raises:
+            GalleryError: the disk cannot take it.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect("", uri=True, isolation_level=None)) as made:
+                made.executescript(_SCHEMA)
+                made.create_function("stand_in", 1, stand_in, deterministic=True)
+                yield cls(source, made)
+        except sqlite3.Error as error:
+            raise GalleryError(
+                f"What was read of {source} cannot be kept on the disk: {error}; nothing was "
+                "imported: make room, and import again."
+            ) from None
 
     def add(self, block: Block, start: int) -> None:
         """Take down a block, whose first good row is the row `start` of the journal.

@@ -6,8 +6,7 @@ now = widgets.open_page("Compare", "Do models see the same?")
 gallery = widgets.indexed_gallery(now)
 
 models = compare.choose(gallery)
-for model in models:
-    widgets.made_elsewhere(model)
+widgets.made_elsewhere(*models)
 compare.pair(gallery, models)
 compare.neighbours(gallery, models)
 agreement.whole_gallery(gallery, models)
