@@ -85,6 +85,7 @@ def spark_here(spark, monkeypatch):
     def there(*_):
         yield spark
 
+    spark.conf.set("spark.sql.shuffle.partitions", "2")
     monkeypatch.setattr(finding, "session", there)
     monkeypatch.setattr(duplicates, "session", there)
 

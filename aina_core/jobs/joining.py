@@ -84,17 +84,27 @@ class _Side:
         self._count = 0
         self._found = Found.nothing(len(vectors), k)
 
-    def take(self, scores: np.ndarray, row: int, column: int) -> None:
-        """Look through a tile of scores (m, c) from a row and a column on; −inf is none."""
-        count, width = scores.shape
-        k, rows = self._k, slice(row, row + count)
-        best = scores if width <= k else np.partition(scores, width - k, axis=1)[:, width - k :]
-        both = np.concatenate([self._top[rows], best], axis=1)
-        both.partition(both.shape[1] - k, axis=1)
-        self._top[rows] = both[:, -k:]
-        cut = np.maximum(both[:, -k] - _MARGIN, np.finfo(np.float32).min)  # −inf is never taken
-        own, others = np.divmod(np.flatnonzero(scores >= cut[:, None]), width)
-        self._waiting.append((own + row, others + column, scores[own, others]))
+    def take(self, scores: np.ndarray, axis: int, row: int, column: int) -> None:
+        """Look through a tile of scores.
+
+        Args:
+            scores: float32; −inf is nothing.
+            axis: along which the own rows lie; along the other lie the other block's.
+            row: the first of the own rows.
+            column: the first of the others.
+        """
+        top = self._top[row : row + scores.shape[axis]]
+        begun = not np.isneginf(top[:, 0]).any()
+        if not begun:  # fewer than k have been seen
+            _raise(top, scores if axis == 0 else np.ascontiguousarray(scores.T))
+        places = np.flatnonzero(scores >= np.expand_dims(_cut(top), 1 - axis))
+        both = np.divmod(places, scores.shape[1])
+        own, others, near = both[axis], both[1 - axis], scores.reshape(-1)[places]
+        if begun:
+            _raise_some(top, own, near)
+            still = near >= _cut(top)[own]
+            own, others, near = own[still], others[still], near[still]
+        self._waiting.append((own + row, others + column, near))
         self._count += len(own)
         if self._count > MOST_WAITING:
             self._decide()
@@ -109,10 +119,38 @@ class _Side:
             return
         own, others, scores = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
         self._waiting, self._count = [], 0
-        still = scores >= self._top[own, 0] - _MARGIN  # the k-th of all is the first of `_top`
+        still = scores >= _cut(self._top)[own]
         own, others = own[still], others[still]
         near = pair_similarities(self._vectors, own, others, self._others)
         self._found = self._found.merged(own, others + self._first, near)
+
+
+def _cut(top: np.ndarray) -> np.ndarray:
+    """From which score on rows are looked at, (m,): the k-th best, first in `top`, less a bit."""
+    return np.maximum(top[:, 0] - np.float32(_MARGIN), np.finfo(np.float32).min)
+
+
+def _raise(top: np.ndarray, scores: np.ndarray) -> None:
+    """Put the k best of what is in `top` (m, k) and of scores (m, c) into `top`, the k-th first."""
+    k = top.shape[1]
+    both = np.concatenate([top, scores], axis=1)
+    both.partition(both.shape[1] - k, axis=1)
+    top[:] = both[:, -k:]
+
+
+def _raise_some(top: np.ndarray, own: np.ndarray, near: np.ndarray) -> None:
+    """As `_raise`, of single scores (p,) and the rows that they are of (p,)."""
+    if not len(own):
+        return
+    order = np.argsort(own, kind="stable")
+    own, near = own[order], near[order]
+    rank = np.arange(len(own)) - np.searchsorted(own, own)
+    rows = own[rank == 0]
+    scores = np.full((len(rows), rank.max() + 1), -np.inf, np.float32)
+    scores[np.cumsum(rank == 0) - 1, rank] = near
+    raised = top[rows]
+    _raise(raised, scores)
+    top[rows] = raised
 
 
 def nearest_between(
@@ -130,8 +168,8 @@ def nearest_between(
     """
     one, other = _Side(left, right, firsts[1], k), _Side(right, left, firsts[0], k)
     for top, start, scores in _tiles(left, right):
-        one.take(scores, top, start)
-        other.take(np.ascontiguousarray(scores.T), start, top)
+        one.take(scores, 0, top, start)
+        other.take(scores, 1, start, top)
     return one.found(), other.found()
 
 
@@ -141,7 +179,7 @@ def nearest_within(block: np.ndarray, first: int, k: int) -> Found:
     for top, start, scores in _tiles(block, block):
         own = np.arange(max(top, start), min(top + len(scores), start + scores.shape[1]))
         scores[own - top, own - start] = -np.inf
-        side.take(scores, top, start)
+        side.take(scores, 0, top, start)
     return side.found()
 
 
@@ -149,7 +187,7 @@ def nearest_among(queries: np.ndarray, block: np.ndarray, first: int, k: int) ->
     """Find the k nearest rows of a block for queries; one that is among them finds itself too."""
     side = _Side(queries, block, first, k)
     for top, start, scores in _tiles(queries, block):
-        side.take(scores, top, start)
+        side.take(scores, 0, top, start)
     return side.found()
 
 
