@@ -217,6 +217,17 @@ def test_early_stopping_keeps_the_best_score(searcher):
     assert record["result"]["best_epoch"] == best
 
 
+def test_an_autoencoder_is_never_kept_untrained(searcher, monkeypatch):
+    """Its encoder may rank best as it began, but then its decoder would draw noise."""
+    scores = iter((0.9, 0.2, 0.4, 0.3))
+    monkeypatch.setattr("aina_core.training.running.validation_score", lambda *_: next(scores))
+    curves = train(small("autoencoder", "auto", epochs=3))["curves"]
+    assert curves["scores"] == [0.9, 0.2, 0.4, 0.3] and curves["best"] == 2
+    scores = iter((0.9, 0.2, 0.4))
+    curves = train(small("siamese", "other", epochs=2))["curves"]
+    assert curves["best"] == 0, "an encoder alone is judged by its score"
+
+
 def test_a_residual_head_begins_as_its_backbone(searcher):
     record = train(small("adapter", "still", model="tiny", head="residual", rate=1e-12, epochs=1))
     before, after = record["result"]["before"], record["result"]["after"]

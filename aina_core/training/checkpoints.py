@@ -45,7 +45,7 @@ class Curves:
         losses: mean over the batches of each epoch; None for number 0.
         scores: the retrieval score that early stopping looks at.
         seconds: spent on training so far.
-        best: the epoch of the best score.
+        best: the epoch of the best score; of an autoencoder not number 0, once there is another.
     """
 
     losses: list[float | None] = field(default_factory=list)

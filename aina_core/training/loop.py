@@ -89,7 +89,7 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
             raise _stepped_back(training, curves, diverged) from None
         curves.losses.append(round(loss, 6))
         curves.scores.append(round(score, 6))
-        if curves.scores[-1] > curves.scores[curves.best]:
+        if _is_best(curves, settings.reconstructs):
             curves.best = curves.epoch
         curves.seconds = round(curves.seconds + time.monotonic() - began, 2)
         checkpoint.save(curves, trained_state(training), optimizer, training.key)
@@ -148,6 +148,16 @@ def _stepped_back(training: Training, curves: Curves, diverged: _DivergedError) 
         f"{diverged} in epoch {number}; {kept}: the same command with a smaller --rate than "
         f"{rate:g} {then}."
     )
+
+
+def _is_best(curves: Curves, reconstructs: bool) -> bool:
+    """Whether the last epoch is the one to keep so far.
+
+    An untrained encoder can be a fair one, but an untrained decoder draws nothing: of an
+    autoencoder any epoch is better than none.
+    """
+    untrained = reconstructs and curves.best == 0
+    return untrained or curves.scores[-1] > curves.scores[curves.best]
 
 
 def _stale(curves: Curves, patience: int) -> bool:
