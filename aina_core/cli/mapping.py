@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aina_core.cli.console import Reporter, check_csv, command, show, write_csv
 from aina_core.errors import StoppedError
 from aina_core.models import DEFAULT
@@ -84,9 +86,11 @@ def _map(options: argparse.Namespace, reporter: Reporter) -> str:
 
 def _points(searcher: Any, made: Any) -> Iterator[tuple[str, list[float], str]]:
     """Yield id, coordinates and label of the images whose file is as it was embedded."""
-    for key, place in zip(made.ids, made.coordinates.tolist(), strict=True):
-        if searcher.has(key):
-            yield key, place, searcher.image(key)[1].label
+    labels = searcher.annotations.labels.texts(np.arange(len(made.ids)))
+    each = zip(made.ids, made.coordinates.tolist(), labels, searcher.shown, strict=True)
+    for key, place, label, shown in each:
+        if shown:
+            yield key, place, label
 
 
 def _named(place: list[float]) -> dict[str, float]:

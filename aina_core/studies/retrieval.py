@@ -41,11 +41,14 @@ class Labelled:
     def __init__(self, searchers: Sequence[Searcher], settings: Settings) -> None:
         first, *others = searchers
         self.images = []
-        for image_id in first.ids:
-            if first.has(image_id) and all(other.has(image_id) for other in others):
-                record, note = first.image(image_id)
-                if note.label:
-                    self.images.append(Original(image_id, record.sha256, note.label))
+        everywhere = np.logical_and.reduce(
+            [first.shown, *(other.having(first.ids) for other in others)]
+        )
+        labels = first.annotations.labels.texts(np.arange(len(first.ids)))
+        rows = zip(first.ids, first.checksums, labels, everywhere, strict=True)
+        for image_id, sha256, label, here in rows:
+            if here and label:
+                self.images.append(Original(image_id, sha256, label))
         names = [image.label for image in self.images]
         self.labels = sorted(set(names))
         places = {label: place for place, label in enumerate(self.labels)}
