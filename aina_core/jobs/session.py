@@ -77,7 +77,7 @@ def session(
         builder = builder.config(key, value)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="aina-spark-") as folder:
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-        log = Path(os.environ.get(LOG) or os.devnull)
+        log = Path(os.environ.get("AINA_SPARK_LOG") or os.devnull)
         try:
             with _errors_to(log), _own_interrupt():
                 spark = builder.getOrCreate()
