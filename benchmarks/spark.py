@@ -31,13 +31,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aina_core import exchange, images, modifications
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.gallery import create, update
 from aina_core.gallery.looking import look
+from aina_core.jobs.worker import batch_of
 from benchmarks.embedding import write_photographs
 from benchmarks.spark_costs import (
     HANDED,
@@ -184,10 +184,10 @@ def _embed(embedder: Embedder, files: list[Path], out: Path) -> None:
             known |= {name: getattr(record, name) for name in ("sha256", "size", "mtime_ns")}
             rows.append({**known, "embedding": row, "norm": norm, "label": None})
             if len(rows) >= HANDED:
-                writer.write(pa.Table.from_pylist(rows, exchange.SCHEMA))
+                writer.write_batch(batch_of(rows))
                 rows = []
         if rows:
-            writer.write(pa.Table.from_pylist(rows, exchange.SCHEMA))
+            writer.write_batch(batch_of(rows))
 
 
 def run_halves(folder: Path) -> dict[str, float]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from aina_core import exchange, images
 from aina_core.embedding import load_embedder, preprocess
 from aina_core.gallery.looking import look
+from aina_core.jobs.worker import batch_of
 from benchmarks.duplicates import vectors
 
 MODEL = "efficientnet-lite0"
@@ -67,13 +68,13 @@ def measure_stages(folder: Path) -> dict[str, float]:
         for name, before, after in zip(took, times, times[1:], strict=False):
             took[name] += after - before
         known = {name: getattr(record, name) for name in ("id", "width", "height", "sha256")}
-        rows.append({**known, "embedding": row[:-1], "norm": float(row[-1]), "size": len(data)})
+        known |= {"failure": None, "label": None, "mtime_ns": 0, "size": len(data)}
+        rows.append({**known, "embedding": row[:-1], "norm": float(row[-1])})
 
     def write() -> None:
         with pq.ParquetWriter(folder / "stages.parquet", exchange.SCHEMA) as writer:
             for start in range(0, len(rows), HANDED):
-                part = rows[start : start + HANDED]
-                writer.write(pa.Table.from_pylist(part, exchange.SCHEMA))
+                writer.write_batch(batch_of(rows[start : start + HANDED]))
 
     took["write"] = worked(write)
     size = sum(path.stat().st_size for path in files)

@@ -91,10 +91,17 @@ def embed(
     for item, record, row, norm in embedder.run_with_norms(items, prepare):
         rows.append(_row(item.label, record, row, norm))
         if len(rows) >= _HANDED:
-            yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+            yield batch_of(rows)
             rows = []
     if rows:
-        yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+        yield batch_of(rows)
+
+
+def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Return rows of `exchange.SCHEMA`, each a dict with all its names, as one batch."""
+    # column by column: `from_pylist` takes a hundred times as long over the vectors
+    columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
+    return pa.RecordBatch.from_pydict(columns, SCHEMA)
 
 
 def _row(label: str | None, record: ImageRecord, row: Any, norm: float) -> dict[str, Any]:
