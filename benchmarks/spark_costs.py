@@ -22,7 +22,7 @@ from benchmarks.duplicates import vectors
 
 MODEL = "efficientnet-lite0"
 MASTER = "local[2]"
-HANDED = 64
+HANDED = 512
 STAGED = 300
 
 
@@ -182,9 +182,8 @@ def report_join(blocks: dict[str, float], joins: dict[str, float]) -> None:
         "query"
     )
     print(f"\nspark-neighbours of {joins['rows']:,.0f} x 1280, k 10, {MASTER}")
-    print(f"{'':12}{'seconds':>9}{'pairs/s':>15}{'recall':>9}{'start s':>9}")
+    print(f"{'':12}{'seconds':>9}{'pairs/s':>15}{'recall':>9}")
     for method in ("exact", "annoy"):
-        seconds, pairs, recall, start = (
-            joins[f"{method} {key}"] for key in ("s", "pairs", "recall", "start")
-        )
-        print(f"{method:12}{seconds:9.1f}{pairs:15,.0f}{recall:9.4f}{start:9.1f}")
+        seconds, pairs, recall = (joins[f"{method} {key}"] for key in ("s", "pairs", "recall"))
+        print(f"{method:12}{seconds:9.1f}{pairs:15,.0f}{recall:9.4f}")
+    print(f"Spark's start before the first of them: {joins['exact start']:.1f} s")
