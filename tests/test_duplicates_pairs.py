@@ -102,7 +102,7 @@ def test_effort_is_the_least_that_finds_the_pairs_of_a_sample(home, monkeypatch)
     """The truth is every pair of the sampled rows; below the floor, their nearest neighbours."""
     vectors = planted(3000, 24, 200)
     searcher, rows = opened(vectors), np.arange(3000)
-    monkeypatch.setattr(effort, "SAMPLED", 400)
+    monkeypatch.setattr(effort, "SAMPLED", (400, 400))
     monkeypatch.setattr(effort, "_LEAST_PAIRS", 100)
     monkeypatch.setattr(effort, "_COLUMNS", 700)
     sample = np.sort(np.random.default_rng(0).choice(rows, 400, replace=False))
@@ -143,7 +143,8 @@ def test_a_sample_of_collapsed_vectors_is_no_threshold_too_low(home, monkeypatch
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[7] = vectors[8]
     monkeypatch.setattr(pairs, "MOST_PAIRS", 1500)
-    monkeypatch.setattr(effort, "SAMPLED", 500)
+    monkeypatch.setattr(effort, "SAMPLED", (500, 500))
+    monkeypatch.setattr(effort, "_LEAST_PAIRS", 500)
     found = find_pairs(opened(vectors), 0.999, way="annoy")
     assert (7, 8) in as_dict(found)
 

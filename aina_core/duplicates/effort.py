@@ -13,15 +13,16 @@ import numpy as np
 from aina_core.errors import StoppedError
 from aina_core.work import Progress, Stop
 
-#: Rows of the sample.
-SAMPLED = 2_000
+#: Rows of the sample, at most and at least, and how many multiply-adds may be spent on its pairs.
+SAMPLED = (10_000, 1_000)
+PRODUCTS = 10_000 * 1_000_000 * 128
 #: The shares of the usual effort that are tried, and which share of the pairs is enough.
 EFFORTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-ENOUGH = 0.998
+ENOUGH = 0.995
 
 # With fewer pairs at the threshold, the nearest below it are looked for too: they are harder.
-_LEAST_PAIRS = 500
-_COLUMNS = 8192
+_LEAST_PAIRS = 100
+_COLUMNS = 2048
 _MARGIN = 1e-5  # products differ in the last bits from the similarities that count
 _SEED = 0
 
@@ -48,8 +49,8 @@ def choose_effort(
         stop: asked between blocks.
 
     Returns:
-        One of `EFFORTS`, and the share of the pairs of 2,000 rows that reach the floor, or, where
-        those are few, of the 500 rows that have the nearest neighbours, with these.
+        One of `EFFORTS`, and the share of the sample's pairs that reach the floor, or, where those
+        are few, also of its 100 rows that have the nearest neighbours, with these.
 
     Raises:
         StoppedError: it was stopped.
@@ -57,7 +58,8 @@ def choose_effort(
     if len(rows) < 2:
         return 1.0, 1.0
     rng = np.random.default_rng(_SEED)
-    sample = np.sort(rng.choice(rows, min(SAMPLED, len(rows)), replace=False))
+    count = int(np.clip(PRODUCTS // max(1, vectors.size), *SAMPLED[::-1]))
+    sample = np.sort(rng.choice(rows, min(count, len(rows)), replace=False))
     own, others, lowest = exact_pairs(vectors, rows, sample, floor, progress, stop)
     truth = _codes(own, others, len(vectors))
     for effort in EFFORTS:
