@@ -125,6 +125,10 @@ def test_any_shape(embedder, size):
     assert np.isfinite(row).all() and abs(np.linalg.norm(row) - 1) < 1e-5
 
 
+def test_no_process_is_bound_to_a_core_that_others_are_bound_to(embedder):
+    assert not embedder.runtime._network.get_property("ENABLE_CPU_PINNING")
+
+
 def test_the_first_inference_is_over_before_threads_begin(tiny):
     """OpenVINO's binding hangs for good when two threads infer for the first time at once."""
     runtime = load_embedder(tiny, device="cpu", runtime="openvino").runtime

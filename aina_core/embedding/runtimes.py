@@ -140,6 +140,7 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": self.precision,
             "NUM_STREAMS": str(cores()),
             "INFERENCE_NUM_THREADS": cores(),
+            "ENABLE_CPU_PINNING": False,  # two processes would be bound to the same core
             "CACHE_DIR": str(folder / "compiled"),
         }
         if spec.recipe.native:
