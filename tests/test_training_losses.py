@@ -154,7 +154,7 @@ def test_groups_by_code_leave_out_what_has_no_partner():
 
 def test_a_split_has_everyone_once_and_tears_no_family():
     ids = [f"{n}" for n in range(40)]
-    kin = families(ids, [("0", "1"), ("1", "2"), ("7", "9"), ("3", "elsewhere")])
+    kin = families(ids, [("0", "1"), ("1", "2"), ("7", "9"), ("3", "elsewhere")]).of
     assert kin[0] == kin[1] == kin[2] and kin[7] == kin[9] and len(set(kin.tolist())) == 37
     made = split(kin, 0.5, 4)
     parts = (made.train, made.validation, made.test)

@@ -179,6 +179,11 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         f"trained on {result['trained_on']:,} originals, held out {result['held_out']:,}, "
         f"in {result['seconds']:.0f} s"
     ]
+    if "given_pairs" in result:
+        given = result["given_pairs"]
+        lines.append(
+            f"pairs that joined originals: {given['used']:,}; passed over: {given['passed_over']:,}"
+        )
     for part in filter(None, (result, result.get("unseen"))):
         if part is not result:
             lines.append(f"changes not seen in training: {', '.join(part['changes'])}")

@@ -156,11 +156,17 @@ class _Run:
             "held_out": len(self.made.split.test),
             "judged": len(self.made.judged),
             "trained_on": len(self.sampler.originals()),
+            **self._given_pairs(),
             "device": self.device,
             "failed": [
                 {"id": self.made.originals[place].id, "reason": reason} for place, reason in failed
             ],
         }
+
+    def _given_pairs(self) -> dict[str, Any]:
+        """How many pairs of a file joined originals, and how many say nothing of them."""
+        given, used = len(self.settings.pairs), self.made.pairs_used
+        return {"given_pairs": {"used": used, "passed_over": given - used}} if given else {}
 
     def _rows(self, method: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         embed = getattr(self.network, method)
