@@ -93,6 +93,7 @@ def test_pairs_without_a_first_line_of_names(searcher, aina, tmp_path):
         (("siamese", "--name", "x", "--model", "nope"), "no model named 'nope'"),
         (("vae", "--name", "x", "--changes", "sing"), "set of them named 'sing'"),
         (("vae", "--name", "x", "--device", "tpu", "--gallery", "photos"), "no device 'tpu'"),
+        (("siamese", "--name", "x", "--seed", 99999999999999), "give 0 to 2147483647"),
         (("show", "nobody"), "No model named 'nobody' was trained"),
         (("delete", "nobody"), "no trained model named 'nobody'"),
         (("delete", "../photos"), "no trained model"),

@@ -25,6 +25,7 @@ from aina_core.training.settings import (
 _USUAL_POSITIVES = {"siamese": "augment", "siamese-dense": "modifications"}
 _USUAL_LOSSES = {"siamese": "contrastive", "triplet": "triplet"}
 _LARGEST_SIDE, _LARGEST_DIM = 256, 4096
+_LARGEST_SEED = 2**31 - 1  # times what tells epochs apart, PyTorch still takes it
 
 
 def settle(
@@ -212,7 +213,7 @@ def _check_numbers(made: Settings, head_dim: int, dim: int) -> None:
         ("members", made.members, least_members, 256),
         ("originals", made.originals, 8, None),
         ("judged", made.judged, 2, None),
-        ("seed", made.seed, 0, None),
+        ("seed", made.seed, 0, _LARGEST_SEED),
         ("head dimension", head_dim, 2, _LARGEST_DIM),
         ("dimension", dim, 2, _LARGEST_DIM),
     )
