@@ -41,6 +41,12 @@ _POSITIVES = {
 }
 
 
+_AS_RANKED = (
+    "The same search with the nearest put into the order of the dense head, the most probably "
+    "alike first:"
+)
+
+
 def choose() -> TrainedModel | None:
     """Draw the models that were trained; return the one chosen."""
     found, damaged = training.models()
@@ -93,7 +99,7 @@ def _side_by_side(found: Sequence[TrainedModel]) -> None:
     """Draw what every model gained over what it began as."""
     rows = []
     for one in found:
-        gains = {cells[0]: cells[3] for cells in table(one.result)}
+        gains = {cells[0]: cells[3] for cells in table(one.result.get("reranked", one.result))}
         rows.append(
             [
                 *(one.name, NAMES.get(one.settings.kind, "?"), one.settings.gallery),
@@ -104,7 +110,10 @@ def _side_by_side(found: Sequence[TrainedModel]) -> None:
     columns = ["model", "kind", "gallery", "began as", "taught by"]
     frame = pd.DataFrame(rows, columns=[*columns, *(f"{name}: gain" for name in _BRIEF)])
     with st.expander(f"All {len(found)}, side by side", icon=":material/table_rows:"):
-        st.caption("Each gain is over what that model began as, on its own held-out originals.")
+        st.caption(
+            "Each gain is over what that model began as, on its own held-out originals; of a dense "
+            "head it is that of its own ranking."
+        )
         st.dataframe(frame, hide_index=True, height="content" if len(found) < 10 else 380)
 
 
@@ -117,16 +126,22 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
         f"seen; trained on {result['trained_on']:,}, {result['epochs']:,} epochs in "
         f"{result['training_seconds']:,.0f} s, kept epoch {result['best_epoch']:,}."
     )
+    if "given_pairs" in result:
+        given = result["given_pairs"]
+        st.markdown(
+            f"Of the pairs {given['used']:,} joined originals; {given['passed_over']:,} were "
+            "passed over, since they join none of those that were drawn."
+        )
     if not result["best_epoch"]:
         st.info(
             "No epoch had a better held-out retrieval than the beginning, so the model is as it "
             "began: give it more originals, other positives, or another learning rate."
         )
-    _gains(result)
+    _part(result)
     if "unseen" in result:
         changes = ", ".join(result["unseen"]["changes"])
         st.markdown(f"On changes alone that training has not seen ({plain(changes)}):")
-        _gains(result["unseen"])
+        _part(result["unseen"])
     if "pairs" in result:
         low, high = result["pairs"]["interval"]
         st.markdown(
@@ -153,6 +168,14 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
     )
     if model.settings.kind in AUTOENCODERS:
         training_pictures.show(gallery, model)
+
+
+def _part(part: dict[str, Any]) -> None:
+    """Draw what the embedding gained, and what its head for pairs gained where it has one."""
+    _gains(part)
+    if "reranked" in part:
+        st.markdown(_AS_RANKED)
+        _gains(part["reranked"])
 
 
 def _gains(part: dict[str, Any]) -> None:
