@@ -15,6 +15,7 @@ from aina_core.errors import StoppedError, TrainingError
 from aina_core.figures import training_curves
 from aina_core.gallery import create, open_gallery, update
 from aina_core.training import models, settle, train, unfinished
+from aina_core.training.evaluation import table
 
 TRAIN = "pages/build/train.py"
 
@@ -241,6 +242,22 @@ def test_what_was_trained_is_shown(searcher):
     assert models() == ([], {})
 
 
+def test_a_dense_head_is_shown_by_its_own_ranking(searcher):
+    """Over a frozen trunk no embedding changes: all gains of these are 0."""
+    options = {"model": "tiny", "rate": 3e-3, "epochs": 6, "hold_out": ("mirrored",)}
+    result = train(small("siamese-dense", "dense", **options))["result"]
+    train(small("adapter", "other", model="tiny", epochs=1))
+    app = visit(**{"train.model": "dense"})
+    whole, *parts = frames(app)
+    shown = [result, result["reranked"], result["unseen"], result["unseen"]["reranked"]]
+    assert [table(part) for part in shown] == [
+        frame.iloc[:, :4].to_numpy().tolist() for frame in parts[:4]
+    ]
+    assert sum("order of the dense head" in one.value for one in app.test.markdown) == 2
+    brief = whole[whole["model"] == "dense"].iloc[0]
+    assert brief["auc: gain"] == {name: gain for name, *_, gain in table(shown[1])}["auc"]
+
+
 def test_several_models_stand_side_by_side(searcher):
     train(small("adapter", "one", model="tiny"))
     train(small("autoencoder", "two"))
@@ -347,6 +364,35 @@ def test_a_training_that_failed_says_why_and_offers_a_smaller_rate(searcher, sta
     assert aina(*words).status == 0
     (model,), _ = models()
     assert np.isfinite(model.curves.scores).all()
+
+
+def test_a_failure_that_a_smaller_rate_does_not_mend(searcher, started, job):
+    settings = small("siamese", "full", rate=0.002)
+    cut_short(settings)
+    job(["train", "siamese", "--name", "full"], status=1, message="No space left on device")
+    app = visit()
+    assert "No space left on device" in app.said("error")
+    app.click("Go on")
+    words = started[0]
+    assert words[words.index("--rate") + 1] == "0.002"
+
+
+def test_going_on_takes_back_that_it_diverged(searcher):
+    with pytest.raises(TrainingError):
+        train(small("siamese", "wild", rate=3e37, groups=64, decay=10.0))
+    assert unfinished()[0].diverged
+    with pytest.raises(StoppedError):
+        train(small("siamese", "wild", rate=1e-4, groups=64, decay=10.0), stop=lambda: True)
+    assert not unfinished()[0].diverged
+
+
+def test_a_failure_is_over_once_there_is_a_model(searcher, job):
+    words = ["train", "siamese", "--name", "mine"]
+    job(words, status=2, message="The loss became nan.")
+    train(small("siamese", "mine", epochs=1))
+    assert "The loss became nan." not in visit().said("error")
+    job(words, status=2, message="There is a model named mine already.")
+    assert "There is a model named mine already." in visit().said("error")
 
 
 def test_a_training_that_failed_before_it_began(searcher, job):

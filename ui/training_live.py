@@ -71,11 +71,16 @@ def _courses() -> list[_Course]:
     jobs: dict[str, Job] = {}
     for job in work.jobs():  # the newest first
         name = _name_of(job)
-        if name and (job.active or job.state == "failed" or name in kept):
+        if name and (job.active or _failed_last(name, job) or name in kept):
             jobs.setdefault(name, job)
     there = {*kept, *(n for n, job in jobs.items() if job.active or job.state == "failed")}
     found = [_Course(name, jobs.get(name), kept.get(name)) for name in sorted(there)]
     return sorted(found, key=lambda one: not one.running)
+
+
+def _failed_last(name: str, job: Job) -> bool:
+    """Whether a job has failed, and its training has not become a model since."""
+    return job.state == "failed" and job.started > training.finished_at(name)
 
 
 def _name_of(job: Job) -> str:
@@ -156,17 +161,18 @@ def _ways_on(one: _Course) -> None:
     places = st.columns([2, 2, 1])
     kept = one.kept
     if kept is not None:
+        slower = one.failed and kept.diverged
         rate = min(kept.settings.rate / _SLOWER, _LARGEST_RATE)
-        label = f"Go on at a rate of {rate:g}" if one.failed else "Go on"
+        label = f"Go on at a rate of {rate:g}" if slower else "Go on"
         if places[0].button(
             label,
             key=f"train.go.{one.name}",
             type="primary",
             icon=":material/play_arrow:",
             disabled=busy,
-            help=told or _from_where(kept, one.failed),
+            help=told or _from_where(kept, slower),
         ):
-            _go_on(one, kept, {"rate": rate} if one.failed else {})
+            _go_on(one, kept, {"rate": rate} if slower else {})
         if kept.curves.best and places[1].button(
             f"Keep epoch {kept.curves.best:,} as the model",
             key=f"train.keep.{one.name}",
@@ -181,8 +187,8 @@ def _ways_on(one: _Course) -> None:
             _delete(one)
 
 
-def _from_where(kept: Unfinished, failed: bool) -> str:
-    if failed:
+def _from_where(kept: Unfinished, slower: bool) -> str:
+    if slower:
         return "A smaller learning rate takes smaller steps, so that the loss stays a number."
     return f"From epoch {max(kept.curves.epoch, 0):,}, as if nothing had happened."
 

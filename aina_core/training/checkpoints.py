@@ -3,7 +3,8 @@
 ::
 
     AINA_HOME/.trained/.runs/NAME/
-      run.json                 settings, curves, the best epoch, checksums of the tensors
+      run.json                 settings, curves, the best epoch, checksums of the tensors, and
+                               whether the last process ended because something was not finite
       state-7.safetensors      what is trained, and Adam's moments, after epoch 7
       best-5.safetensors       what is trained, as it was when the retrieval score was best
       spent.json               the seconds that processes have been at it
@@ -102,6 +103,8 @@ class Checkpoint:
         if other or any(not self._whole(name, record["checksums"]) for name in files.values()):
             self._write(Curves(), {}, key)
             return Curves()
+        if record.get("diverged"):
+            self._write(curves, files, key)  # it may fail for another reason now
         return curves
 
     def _whole(self, name: str, checksums: Mapping[str, str]) -> bool:
@@ -143,11 +146,11 @@ class Checkpoint:
         count = curves.best + 1
         best = self._files()["best"]
         kept = Curves(curves.losses[:count], curves.scores[:count], curves.seconds, curves.best)
-        self._write(kept, {"state": best, "best": best}, key)
+        self._write(kept, {"state": best, "best": best}, key, diverged=True)
 
     def forget(self, key: str) -> None:
-        """Begin anew the next time; see `begin` for the key."""
-        self._write(Curves(), {}, key)
+        """Begin anew the next time, since this diverged; see `begin` for the key."""
+        self._write(Curves(), {}, key, diverged=True)
 
     def state(self) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
         """Return the tensors of the last epoch, and the optimizer's by number and name."""
@@ -167,7 +170,9 @@ class Checkpoint:
             return dict(paths.read_json(self._record).get("files", {}))
         return {}
 
-    def _write(self, curves: Curves, files: Mapping[str, str], key: str) -> None:
+    def _write(
+        self, curves: Curves, files: Mapping[str, str], key: str, *, diverged: bool = False
+    ) -> None:
         checksums = {name: paths.file_checksum(self.folder / name) for name in files.values()}
         paths.write_json(
             self._record,
@@ -177,6 +182,7 @@ class Checkpoint:
                 "curves": curves.as_dict(),
                 "files": dict(files),
                 "checksums": checksums,
+                "diverged": diverged,
             },
         )
 

@@ -49,12 +49,14 @@ class Unfinished:
         settings: what was asked for.
         curves: so far.
         running: whether a process is at it now.
+        diverged: whether it ended because something was not finite any more.
     """
 
     name: str
     settings: Settings
     curves: Curves
     running: bool
+    diverged: bool = False
 
 
 def models() -> tuple[list[TrainedModel], dict[str, str]]:
@@ -102,10 +104,18 @@ def unfinished() -> list[Unfinished]:
             record = paths.read_json(path)
             settings = Settings.from_dict(record["settings"])
             curves = Curves(**record["curves"])
-            found.append(Unfinished(path.parent.name, settings, curves, is_busy(path.parent)))
+            told = is_busy(path.parent), bool(record.get("diverged"))
+            found.append(Unfinished(path.parent.name, settings, curves, *told))
         except (AinaError, KeyError, TypeError):  # being written for the first time, or damaged
             continue
     return found
+
+
+def finished_at(name: str) -> float:
+    """When a training became a model, in seconds since 1970; 0 where it has not."""
+    with contextlib.suppress(OSError):
+        return (folder() / name / MANIFEST).stat().st_mtime
+    return 0.0
 
 
 def delete(name: str) -> None:
