@@ -85,7 +85,8 @@ class TrainedFile:
     Attributes:
         path: of the file.
         sha256: as the manifest has it.
-        base: the registered model that its trunk is; empty where there is none.
+        base: the registered model whose weights its trunk has; empty where there is none, and
+            where the trunk was trained, so that its weights are in the file.
         base_sha256: of that model's weights when the head was trained on them.
     """
 
@@ -149,7 +150,7 @@ def _spec(path: Path, size: int, mtime_ns: int) -> ModelSpec:
         source = TrainedFile(
             path.parent / WEIGHTS,
             str(record["sha256"]),
-            made.base,
+            "" if record["trunk_trained"] else made.base,
             str(record["base_sha256"]),
         )
         return spec_of(name, str(record["kind"]), made, source, bool(record["trunk_trained"]))
