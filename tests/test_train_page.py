@@ -190,6 +190,14 @@ def test_one_choice_decides_what_the_next_can_be(searcher, started):
         assert words[words.index(f"--{name}") + 1] == value
 
 
+def test_what_random_augmentation_shows_is_not_offered_to_be_held_out(searcher):
+    app = visit(**{"train.kind": "siamese"})
+    offered = app.widget("multiselect", "train.hold_out.siamese.augmented").options
+    assert "rotated/45" in offered and not {"mirrored", "cropped/center"} & set(offered)
+    app.set("button_group", "train.positives.siamese", "modifications")
+    assert "mirrored" in app.widget("multiselect", "train.hold_out.siamese").options
+
+
 def test_a_gallery_that_is_too_small_or_has_no_labels_starts_nothing(searcher, photos, tmp_path):
     for image in sorted(photos.rglob("*.*"))[4:]:
         image.unlink()

@@ -206,6 +206,8 @@ def test_hits_by_a_plain_loop():
         ("siamese", {"positives": "colour"}, "no positives 'colour'"),
         ("siamese", {"hold_out": ("rotated/45",)}, "not among the changes"),
         ("siamese", {"hold_out": ("modifications",), "changes": ("modifications",)}, "leave some"),
+        ("siamese", {"hold_out": ("mirrored",)}, "mirrors and crops, so mirrored cannot"),
+        ("siamese", {"hold_out": ("cropped/center",)}, "so cropped/center cannot be held out"),
         ("siamese-dense", {"loss": "triplet"}, "loss of its own"),
         ("vae", {"positives": "labels"}, "needs no positives"),
         ("vae", {"model": "tiny"}, "from scratch"),

@@ -11,7 +11,7 @@ from aina_core.errors import AinaError
 from aina_core.models.encoders import COMBINATIONS, SIDES
 from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training import Settings, settle
-from aina_core.training.settings import HEADS, LOSSES, MINING, SETS, TRUNKS
+from aina_core.training.settings import AUGMENTED, HEADS, LOSSES, MINING, SETS, TRUNKS
 from ui.text import plain
 
 _SETS = {"modifications": "the 18 modifications", "profiles": "the five profiles"}
@@ -87,11 +87,13 @@ class _Drawn:
         )
         if changes and changes != [usual]:
             self.found["changes"] = tuple(changes)
+        offered = dict.fromkeys(n for c in changes or [usual] for n in SETS.get(c, (c,)))
+        augmented = self._settled().positives == "augment"
         held = st.multiselect(
             "Of these, held out",
-            tuple(dict.fromkeys(n for c in changes or [usual] for n in SETS.get(c, (c,)))),
+            [name for name in offered if not (augmented and name.startswith(AUGMENTED))],
             help="Training never sees these; the table at the end judges them on their own too.",
-            key=f"train.hold_out.{self._kind}",
+            key=f"train.hold_out.{self._kind}{'.augmented' if augmented else ''}",
         )
         if held:
             self.found["hold_out"] = tuple(held)

@@ -29,6 +29,8 @@ SETS: Mapping[str, tuple[str, ...]] = {
     "modifications": tuple(MODIFICATIONS),
     "profiles": tuple(PROFILES),
 }
+#: What random augmentation mirrors and crops by itself: the beginnings of names of changes.
+AUGMENTED = ("mirrored", "cropped/")
 #: Of the images, by which share they are held out for the table at the end, and, of the others,
 #: for early stopping.
 TEST_SHARE, VALIDATION_SHARE = 0.5, 0.2

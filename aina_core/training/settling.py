@@ -10,6 +10,7 @@ from aina_core.models.encoders import COMBINATIONS, SIDES
 from aina_core.models.trained import trained, valid_name
 from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training.settings import (
+    AUGMENTED,
     AUTOENCODERS,
     HEADS,
     KINDS,
@@ -76,6 +77,11 @@ def settle(
         raise InputError(f"{foreign[0]} is held out, but is not among the changes; add it there.")
     if held and len(held) == len(named):
         raise InputError("Every change is held out; leave some to be trained on.")
+    if kept == "augment" and (shown := [name for name in held if name.startswith(AUGMENTED)]):
+        raise InputError(
+            f"Random augmentation mirrors and crops, so {shown[0]} cannot be held out; leave it "
+            "out there, or choose the positives modifications."
+        )
     usual_loss = _USUAL_LOSSES.get(kind, "supcon" if kept in ("labels", "pairs") else "infonce")
     chosen_loss = "" if kind in (*AUTOENCODERS, "siamese-dense") else loss or usual_loss
     if loss and loss != chosen_loss:
