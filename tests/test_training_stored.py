@@ -1,5 +1,6 @@
 """What trainings leave behind: deleting it, and what a killed process has left."""
 
+import json
 import shutil
 
 import pytest
@@ -110,6 +111,52 @@ def test_another_training_of_the_name_is_refused_before_its_pictures_are_touched
     with pytest.raises(InputError, match="other images has not ended"):
         train(small("siamese", "mine", epochs=3, seed=1))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("settings", "kind", "zzz"),
+        ("settings", "kind", ["siamese"]),
+        ("settings", "epochs", "x"),
+        ("settings", "epochs", True),
+        ("settings", "rate", "fast"),
+        ("settings", "rate", float("nan")),
+        ("settings", "originals", 3.5),
+        ("settings", "positives", "smell"),
+        ("settings", "changes", [3]),
+        ("settings", "pairs", 7),
+        ("curves", "scores", "ab"),
+        ("curves", "scores", [None]),
+        ("curves", "scores", [0.5]),
+        ("curves", "losses", 3),
+        ("curves", "best", 2),
+        ("curves", "best", -1),
+        ("curves", "seconds", "long"),
+        ("", "curves", []),
+        ("", "settings", None),
+        ("", "checksums", None),
+        ("", "files", {"state": "../../x"}),
+    ],
+)
+def test_a_damaged_record_is_listed_nowhere_and_gives_way(searcher, part, name, value):
+    path = begun("mine") / "run.json"
+    record = json.loads(path.read_text())
+    (record[part] if part else record)[name] = value
+    path.write_text(json.dumps(record))
+    if name not in ("checksums", "files"):
+        assert unfinished() == []
+    assert Checkpoint(small("siamese", "mine")).begin("key").epoch == -1
+
+
+def test_a_model_with_a_damaged_record_is_listed_as_damaged(searcher):
+    train(small("siamese", "mine", epochs=1))
+    path = folder() / "mine" / "model.json"
+    record = json.loads(path.read_text())
+    record["settings"]["kind"] = "zzz"
+    path.write_text(json.dumps(record))
+    found, damaged = models()
+    assert not found and "its kind is not one that can be" in damaged["mine"]
 
 
 def test_a_training_without_an_epoch_gives_way_to_another(searcher):

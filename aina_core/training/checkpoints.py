@@ -63,6 +63,25 @@ class Curves:
         """Return them as JSON values."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, value: Any) -> Curves:
+        """Read what `as_dict` gave.
+
+        Raises:
+            DamagedError: it is something else.
+        """
+        try:
+            found = cls(**value)
+            told = [*found.losses[1:], *found.scores, found.seconds]
+            whole = len(found.losses) == len(found.scores)
+            whole &= all(map(math.isfinite, told)) and isinstance(found.best, int)
+            whole &= 0 <= found.best < max(len(found.scores), 1)
+        except (TypeError, AttributeError) as error:
+            raise DamagedError(f"The curves of a training cannot be read: {error}") from None
+        if not whole:
+            raise DamagedError("The curves of a training cannot be read: they do not fit together.")
+        return found
+
 
 class Checkpoint:
     """The folder of one run.
@@ -88,19 +107,20 @@ class Checkpoint:
         try:
             record = paths.read_json(self._record)
             kept = Settings.from_dict(record["settings"])
-            curves = Curves(**record["curves"])
+            curves = Curves.from_dict(record["curves"])
             files = {name: str(file) for name, file in record["files"].items()}
-        except (DamagedError, KeyError, TypeError, AttributeError):
+            other, checksums = record["key"] != key, dict(record["checksums"])
+        except (DamagedError, KeyError, TypeError, ValueError, AttributeError):
             self._write(Curves(), {}, key)
             return Curves()
-        other = record["key"] != key or _fixed(kept) != _fixed(self.settings)
+        other |= _fixed(kept) != _fixed(self.settings)
         if other and curves.epoch >= 0:
             what = "images" if record["key"] != key else "settings"
             raise InputError(
                 f"A training named {self.settings.name} with other {what} has not ended; choose "
                 f"another name, or run: python -m aina_core train delete {self.settings.name}"
             )
-        if other or any(not self._whole(name, record["checksums"]) for name in files.values()):
+        if other or any(not self._whole(name, checksums) for name in files.values()):
             self._write(Curves(), {}, key)
             return Curves()
         if record.get("diverged"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from aina_core.errors import DamagedError
@@ -138,6 +139,27 @@ class Settings:
         try:
             listed = {name: tuple(value[name]) for name in ("changes", "hold_out")}
             pairs = tuple((str(first), str(second)) for first, second in value["pairs"])
-            return cls(**{**value, **listed, "pairs": pairs})
+            found = cls(**{**value, **listed, "pairs": pairs})
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The settings of a training cannot be read: {error}") from None
+        if wrong := next(found._wrong(), ""):
+            raise DamagedError(
+                f"The settings of a training cannot be read: its {wrong} is not one that can be."
+            )
+        return found
+
+    def _wrong(self) -> Iterator[str]:
+        """Yield the names of what is of another type than it can be, or not one of those known."""
+        kinds: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,)}
+        kinds["int | None"] = (int, type(None))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            right = kinds.get(str(each.type), (tuple,))
+            endless = isinstance(value, float) and not math.isfinite(value)
+            if not isinstance(value, right) or isinstance(value, bool) or endless:
+                yield each.name
+        for name, known in (("kind", tuple(KINDS)), ("positives", ("", "pairs", *POSITIVES))):
+            if getattr(self, name) not in known:
+                yield name
+        if not all(isinstance(name, str) for name in (*self.changes, *self.hold_out)):
+            yield "changes"

@@ -83,7 +83,7 @@ def load(name: str) -> TrainedModel:
             name,
             str(record["created"]),
             Settings.from_dict(record["settings"]),
-            Curves(**record["curves"]),
+            Curves.from_dict(record["curves"]),
             dict(record["result"]),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -103,7 +103,7 @@ def unfinished() -> list[Unfinished]:
         try:
             record = paths.read_json(path)
             settings = Settings.from_dict(record["settings"])
-            curves = Curves(**record["curves"])
+            curves = Curves.from_dict(record["curves"])
             told = is_busy(path.parent), bool(record.get("diverged"))
             found.append(Unfinished(path.parent.name, settings, curves, *told))
         except (AinaError, KeyError, TypeError):  # being written for the first time, or damaged
