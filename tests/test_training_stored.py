@@ -159,6 +159,21 @@ def test_a_model_with_a_damaged_record_is_listed_as_damaged(searcher):
     assert not found and "its kind is not one that can be" in damaged["mine"]
 
 
+def test_what_nothing_asks_for_is_in_nobodys_way(searcher):
+    """Earlier versions kept a margin that a loss without one was given."""
+    path = begun("mine") / "run.json"
+    checkpoint = Checkpoint(small("siamese", "mine"))
+    record = json.loads(path.read_text())
+    record["settings"] |= {"temperature": 0.7}
+    record["curves"] = {"losses": [None], "scores": [0.5], "seconds": 1.0, "best": 0}
+    path.write_text(json.dumps(record))
+    assert checkpoint.begin("key").epoch == 0
+    record["settings"] |= {"margin": 0.7}
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="other settings"):
+        checkpoint.begin("key")
+
+
 def test_a_training_without_an_epoch_gives_way_to_another(searcher):
     with pytest.raises(StoppedError, match="are decoded"):
         train(small("siamese", "mine"), stop=lambda: True)

@@ -263,4 +263,5 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 
 
 def _fixed(settings: Settings) -> dict[str, Any]:
-    return {name: value for name, value in settings.as_dict().items() if name not in _FREE}
+    free = {*_FREE, *settings.idle()}
+    return {name: value for name, value in settings.as_dict().items() if name not in free}

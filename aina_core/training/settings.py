@@ -124,6 +124,30 @@ class Settings:
         """Whether only what comes after a frozen trunk is trained, so that features suffice."""
         return self.frozen and self.positives != "augment"
 
+    def idle(self) -> dict[str, str]:
+        """Return the names of the settings that nothing here asks for, with what takes them."""
+        takers = {
+            "mining": (self.loss == "triplet", "of the loss triplet"),
+            "margin": (
+                self.loss in ("contrastive", "triplet"),
+                "of the losses contrastive and triplet",
+            ),
+            "temperature": (
+                self.loss in ("infonce", "supcon"),
+                "of the losses infonce and supcon",
+            ),
+            "head_dim": (self.head == "linear", "of the head linear"),
+            "shrinkage": (self.head == "whitening", "of the head whitening"),
+            "combine": (self.kind == "siamese-dense", "of the kind siamese-dense"),
+            "trunk": (
+                bool(self.model) and self.kind != "adapter",
+                "of a registered model in a Siamese or triplet training",
+            ),
+            "side": (not self.model, "of a network from scratch"),
+            "dim": (not self.model, "of a network from scratch"),
+        }
+        return {name: taker for name, (taken, taker) in takers.items() if not taken}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         listed = {name: list(getattr(self, name)) for name in ("changes", "hold_out")}

@@ -40,16 +40,16 @@ def settle(
     changes: tuple[str, ...] = (),
     hold_out: tuple[str, ...] = (),
     loss: str | None = None,
-    mining: str = MINING[0],
+    mining: str | None = None,
     margin: float | None = None,
-    temperature: float = 0.1,
+    temperature: float | None = None,
     head: str | None = None,
-    head_dim: int = 256,
-    shrinkage: float = 1.0,
-    trunk: str = "frozen",
-    combine: str = COMBINATIONS[0],
-    side: int = 64,
-    dim: int = 128,
+    head_dim: int | None = None,
+    shrinkage: float | None = None,
+    trunk: str | None = None,
+    combine: str | None = None,
+    side: int | None = None,
+    dim: int | None = None,
     epochs: int | None = None,
     patience: int | None = None,
     groups: int | None = None,
@@ -68,6 +68,13 @@ def settle(
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of training", kind, KINDS)
+    asked = {
+        **{"mining": mining, "margin": margin, "temperature": temperature, "head_dim": head_dim},
+        **{"shrinkage": shrinkage, "trunk": trunk, "combine": combine, "side": side, "dim": dim},
+    }
+    mining, trunk = mining or MINING[0], trunk or TRUNKS[0]
+    combine, side, dim = combine or COMBINATIONS[0], _or(side, 64), _or(dim, 128)
+    head_dim = _or(head_dim, 256)
     valid_name(name)
     base = _base(kind, model)
     kept = _positives(kind, positives, bool(pairs))
@@ -133,10 +140,10 @@ def settle(
         loss=chosen_loss,
         mining=mining,
         margin=margin if margin is not None else (0.2 if chosen_loss == "triplet" else 1.0),
-        temperature=temperature,
+        temperature=temperature if temperature is not None else 0.1,
         head=chosen_head,
         head_dim=head_dim if chosen_head == "linear" else 0,
-        shrinkage=shrinkage,
+        shrinkage=shrinkage if shrinkage is not None else 1.0,
         trunk=trunk if base else "trained",
         combine=combine,
         side=0 if base else side,
@@ -155,7 +162,17 @@ def settle(
         seed=seed,
     )
     _check_numbers(made, head_dim, dim)
+    for setting, taker in made.idle().items():
+        if asked[setting] is not None:
+            raise InputError(
+                f"--{setting.replace('_', '-')} is {taker}, which this training has not; leave "
+                "it out."
+            )
     return made
+
+
+def _or(given: int | None, usual: int) -> int:
+    return usual if given is None else given
 
 
 def _base(kind: str, model: str | None) -> str:
