@@ -21,6 +21,9 @@ _PAUSE_SECONDS = 0.005
 def alone(folder: Path, what: str) -> Iterator[None]:
     """Be the only one that works in a folder, which is made where it is not there.
 
+    Whoever removes the folder, or puts it aside, does so while holding the lock: those who wait
+    then make it anew.
+
     Args:
         folder: the folder; its file `lock` is locked as long as the block runs.
         what: is done there, as in "Another process is …".
@@ -28,22 +31,44 @@ def alone(folder: Path, what: str) -> Iterator[None]:
     Raises:
         GalleryBusyError: another process works there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / _FILE, os.O_CREAT | os.O_RDWR, 0o644)
+    descriptor = _held(folder, what)
     try:
-        _lock(descriptor, what)
-        os.utime(folder)  # what is used is not swept away
-        try:
-            yield
-        finally:
-            # closing is not enough while a process that is just being started has a copy
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        yield
     finally:
+        # closing is not enough while a process that is just being started has a copy
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
-def _lock(descriptor: int, what: str) -> None:
+def _held(folder: Path, what: str) -> int:
+    """Return the descriptor of a folder's lock, once it is held and the folder is still there."""
     end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder / _FILE, os.O_CREAT | os.O_RDWR, 0o644)
+        except FileNotFoundError:  # removed since
+            continue
+        try:
+            _lock(descriptor, what, end)
+            if _is_lock_of(descriptor, folder):
+                os.utime(folder)  # what is used is not swept away
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_lock_of(descriptor: int, folder: Path) -> bool:
+    """Whether an open file is the lock that stands in a folder now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), (folder / _FILE).stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(descriptor: int, what: str, end: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

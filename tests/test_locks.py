@@ -1,6 +1,7 @@
 """Locks of folders: one who works, many who look."""
 
 import fcntl
+import shutil
 import threading
 import time
 
@@ -43,3 +44,26 @@ def test_it_ends_with_an_error_too(tmp_path):
     with pytest.raises(ValueError, match="why"), alone(tmp_path, "failing"):
         raise ValueError("why")
     assert not is_busy(tmp_path)
+
+
+@pytest.mark.parametrize("removed", ["put aside", "removed", "made anew"])
+def test_who_waits_gets_the_lock_of_the_folder_that_is_there_then(tmp_path, removed):
+    folder, aside, held = tmp_path / "busy", tmp_path / "aside", threading.Event()
+
+    def work() -> None:
+        with alone(folder, "working"):
+            held.set()
+            time.sleep(0.1)
+            folder.rename(aside)
+            if removed != "put aside":
+                shutil.rmtree(aside)
+            if removed == "made anew":
+                folder.mkdir()
+                (folder / "lock").touch()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    held.wait()
+    with alone(folder, "waiting"):
+        assert folder.is_dir() and is_busy(folder)
+    thread.join()

@@ -1,6 +1,7 @@
 """What trainings leave behind: deleting it, and what a killed process has left."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -172,6 +173,17 @@ def test_what_nothing_asks_for_is_in_nobodys_way(searcher):
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match="other settings"):
         checkpoint.begin("key")
+
+
+def test_features_that_nobody_used_for_long_are_removed_but_not_under_who_uses_them(searcher):
+    shared = folder() / ".features"
+    for name in ("unused", "held", "new"):
+        (shared / name).mkdir(parents=True)
+    with alone(shared / "held", "testing"):
+        for name in ("unused", "held"):
+            os.utime(shared / name, (1e9, 1e9))
+        train(small("siamese", "mine", epochs=1))
+    assert sorted(path.name for path in shared.iterdir()) == ["held", "new"]
 
 
 def test_a_training_without_an_epoch_gives_way_to_another(searcher):

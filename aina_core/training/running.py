@@ -13,7 +13,7 @@ import numpy as np
 
 from aina_core import paths
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.errors import InputError
+from aina_core.errors import GalleryBusyError, InputError
 from aina_core.gallery import open_gallery
 from aina_core.locks import alone
 from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
@@ -34,6 +34,7 @@ from aina_core.training.networks import architecture, beginning
 from aina_core.training.objectives import objective
 from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
+from aina_core.training.stored import put_aside
 from aina_core.training.validating import validation_score
 from aina_core.work import Progress, Stop, never, silent
 
@@ -75,6 +76,7 @@ def train(
     checkpoint = Checkpoint(settings)
     what = f"training a model named {settings.name}"
     with alone(checkpoint.folder, what), _own_randomness():
+        valid_name(settings.name)  # another process may have ended it meanwhile
         made = plan(settings, gallery)
         key = made.key()
         checkpoint.begin(key)  # refuses another training before anything of this one is touched
@@ -96,7 +98,8 @@ def train(
         result = run.result(curves, found, spent.seconds())
         record = manifest_of(settings, made, gallery, curves, result)
         _register(settings.name, record, run.state, checkpoint.folder)
-    shutil.rmtree(checkpoint.folder, ignore_errors=True)
+        aside = put_aside(checkpoint.folder)
+    shutil.rmtree(aside, ignore_errors=True)
     return record
 
 
@@ -220,9 +223,11 @@ def _shared_folder() -> Path:
     """Where embeddings that trainings share are; those unused for two weeks are removed."""
     shared = folder() / ".features"
     for path in shared.glob("*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, GalleryBusyError):
             if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+                with alone(path, "embedding images for a training"):
+                    aside = put_aside(path)
+                shutil.rmtree(aside, ignore_errors=True)
     return shared
 
 

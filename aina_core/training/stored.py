@@ -131,7 +131,7 @@ def delete(name: str) -> None:
         raise UnknownNameError("trained model", name, [*trained(), *(u.name for u in unfinished())])
     for path in reversed(there):  # a model without its run is whole, a run without it is not
         with alone(path, f"training a model named {name}"):
-            aside = _put_aside(path)
+            aside = put_aside(path)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -140,7 +140,7 @@ def _has_ended(name: str) -> bool:
     return (folder() / name / MANIFEST).is_file()
 
 
-def _put_aside(path: Path) -> Path:
+def put_aside(path: Path) -> Path:
     """Rename a folder to what nobody looks at, in one step, and return where it is."""
     aside = path.with_name(f"{_ASIDE}{secrets.token_hex(4)}-{path.name}")
     path.rename(aside)
@@ -154,7 +154,7 @@ def _sweep() -> None:
             # it is held while the model is being put in its place, and is then removed
             with contextlib.suppress(GalleryBusyError, OSError), alone(path, "training"):
                 if _has_ended(path.name):
-                    _put_aside(path)
+                    put_aside(path)
     for parent, pattern in itertools.product((folder(), runs_folder()), _LEFT):
         for left in parent.glob(pattern):
             shutil.rmtree(left, ignore_errors=True)
