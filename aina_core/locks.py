@@ -6,10 +6,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from aina_core.errors import GalleryBusyError
+from aina_core.errors import GalleryBusyError, StoppedError
 
 _FILE = "lock"
 # Whoever asks (`is_busy`) holds the lock for a moment: too short to be taken for a worker.
@@ -18,7 +18,13 @@ _PAUSE_SECONDS = 0.005
 
 
 @contextlib.contextmanager
-def alone(folder: Path, what: str) -> Iterator[None]:
+def alone(
+    folder: Path,
+    what: str,
+    *,
+    patience: float = _PATIENCE_SECONDS,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[None]:
     """Be the only one that works in a folder, which is made where it is not there.
 
     Whoever removes the folder, or puts it aside, does so while holding the lock: those who wait
@@ -27,11 +33,14 @@ def alone(folder: Path, what: str) -> Iterator[None]:
     Args:
         folder: the folder; its file `lock` is locked as long as the block runs.
         what: is done there, as in "Another process is …".
+        patience: seconds to wait for another process.
+        stop: asked while waiting.
 
     Raises:
         GalleryBusyError: another process works there.
+        StoppedError: it was stopped while waiting.
     """
-    descriptor = _held(folder, what)
+    descriptor = _held(folder, what, patience, stop or (lambda: False))
     try:
         yield
     finally:
@@ -40,9 +49,9 @@ def alone(folder: Path, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _held(folder: Path, what: str) -> int:
+def _held(folder: Path, what: str, patience: float, stop: Callable[[], bool]) -> int:
     """Return the descriptor of a folder's lock, once it is held and the folder is still there."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -50,7 +59,7 @@ def _held(folder: Path, what: str) -> int:
         except FileNotFoundError:  # removed since
             continue
         try:
-            _lock(descriptor, what, end)
+            _lock(descriptor, what, end, stop)
             if _is_lock_of(descriptor, folder):
                 os.utime(folder)  # what is used is not swept away
                 return descriptor
@@ -68,7 +77,7 @@ def _is_lock_of(descriptor: int, folder: Path) -> bool:
         return False
 
 
-def _lock(descriptor: int, what: str, end: float) -> None:
+def _lock(descriptor: int, what: str, end: float, stop: Callable[[], bool]) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,6 +86,8 @@ def _lock(descriptor: int, what: str, end: float) -> None:
                 raise GalleryBusyError(
                     f"Another process is {what}; wait until it has ended, or stop it."
                 ) from None
+            if stop():
+                raise StoppedError(f"Stopped while another process was {what}.") from None
             time.sleep(_PAUSE_SECONDS)
         else:
             return

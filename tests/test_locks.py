@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aina_core.errors import GalleryBusyError
+from aina_core.errors import GalleryBusyError, StoppedError
 from aina_core.locks import alone, is_busy
 
 
@@ -67,3 +67,23 @@ def test_who_waits_gets_the_lock_of_the_folder_that_is_there_then(tmp_path, remo
     with alone(folder, "waiting"):
         assert folder.is_dir() and is_busy(folder)
     thread.join()
+
+
+def test_waiting_longer_ends_when_it_is_free_or_stopped(tmp_path):
+    held = threading.Event()
+
+    def work() -> None:
+        with alone(tmp_path, "working"):
+            held.set()
+            time.sleep(0.8)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    held.wait()
+    with (
+        pytest.raises(StoppedError, match="another process was waiting"),
+        alone(tmp_path, "waiting", patience=60, stop=lambda: True),
+    ):
+        pass
+    with alone(tmp_path, "waiting", patience=60):
+        thread.join()

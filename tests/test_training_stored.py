@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import threading
+import time
 
 import pytest
 from trainings import narrow, small
@@ -184,6 +186,23 @@ def test_features_that_nobody_used_for_long_are_removed_but_not_under_who_uses_t
             os.utime(shared / name, (1e9, 1e9))
         train(small("siamese", "mine", epochs=1))
     assert sorted(path.name for path in shared.iterdir()) == ["held", "new"]
+
+
+def test_a_second_training_over_one_model_waits_for_the_features_of_the_first(searcher):
+    train(small("adapter", "first", model="tiny", epochs=1))
+    (shared,) = (folder() / ".features").iterdir()
+    held = threading.Event()
+
+    def embed():
+        with alone(shared, "testing"):
+            held.set()
+            time.sleep(1)
+
+    thread = threading.Thread(target=embed)
+    thread.start()
+    held.wait()
+    train(small("adapter", "second", model="tiny", epochs=1))
+    thread.join()
 
 
 def test_a_training_without_an_epoch_gives_way_to_another(searcher):
