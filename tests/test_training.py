@@ -20,6 +20,7 @@ from aina_core.search import Searcher
 from aina_core.training import delete, train, unfinished
 from aina_core.training.checkpoints import runs_folder
 from aina_core.training.evaluation import FIGURES
+from aina_core.training.inputs import Inputs
 from aina_core.training.material import plan
 from aina_core.training.objectives import objective
 
@@ -176,6 +177,49 @@ def test_a_killed_training_goes_on(searcher, aina):
     assert run.json["epochs"] == epoch + 1 and "killed" in models.names()
 
 
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("judging the network as it is", "the last whole epoch is kept"),
+        ("judging what was trained", "the last whole epoch is kept"),
+        ("training", "epoch 0 of 1 is kept"),
+    ],
+)
+def test_judging_is_told_of_and_can_be_stopped(searcher, monkeypatch, phase, said):
+    monkeypatch.setattr("aina_core.training.inputs._BATCH", 4)
+    told = []
+
+    def stop():
+        if phase != "training":
+            return told[-1:] and told[-1][0] == phase and told[-1][1] > 4
+        return told[-1:] and told[-1][0] == phase and told[-1][1] == told[-1][2]  # to be scored
+
+    with pytest.raises(StoppedError, match=said):
+        train(small("siamese", "mine", epochs=1), progress=lambda *now: told.append(now), stop=stop)
+    assert all(done <= total for _, done, total in told)
+    assert train(small("siamese", "mine", epochs=1))["result"]["epochs"] == 1
+
+
+def test_a_frozen_trunk_looks_at_every_unchanged_picture_once(searcher, monkeypatch):
+    seen = []
+    made = Inputs.unit_rows
+
+    def unit_rows(self, embed, places, columns, **options):
+        seen.extend(zip(places.tolist(), columns.tolist(), strict=True))
+        return made(self, embed, places, columns, **options)
+
+    settings = small("siamese", "mine", model="tiny", epochs=3, patience=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Inputs, "unit_rows", unit_rows)
+        record = train(settings)
+    assert seen and len(set(seen)) == len(seen), "in three epochs, and before and after them"
+    monkeypatch.setattr("aina_core.training.running.FrozenTrunk", lambda *_: None)
+    other = train(small("siamese", "other", model="tiny", epochs=3, patience=0))
+    assert other["curves"]["scores"] == pytest.approx(record["curves"]["scores"], abs=1e-5)
+    for part in ("before", "after"):
+        assert other["result"][part] == pytest.approx(record["result"][part], abs=1e-5)
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best_epoch(searcher, monkeypatch):
     calls = []
     settings = small("siamese", "sick", epochs=3, patience=0)
@@ -196,7 +240,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best_epoch(searcher, monke
             train(settings)
     kept = unfinished()[0].curves
     assert kept.epoch == kept.best and all(np.isfinite(score) for score in kept.scores)
-    with pytest.raises(StoppedError, match=f"epoch {kept.epoch} of 3 is kept"):
+    with pytest.raises(StoppedError, match="the last whole epoch is kept"):
         train(small("siamese", "sick", epochs=3, patience=0, rate=1e-5), stop=lambda: True)
 
 

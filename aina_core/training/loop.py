@@ -50,7 +50,7 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
         training: what is trained, and how.
         device: "cpu" or "cuda".
         progress: told of steps.
-        stop: asked before each step; the epoch under way is then forgotten.
+        stop: asked before each step, as the score asks it; the epoch under way is then forgotten.
 
     Returns:
         How it went.
@@ -82,7 +82,7 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
         began = time.monotonic()
         try:
             loss = _epoch(training, optimizer, curves.epoch + 1, device, progress, stop, total)
-            score = training.score(network.eval())
+            score = _score(training, curves.epoch)
             if problem := _problem(training, optimizer, score):
                 raise _DivergedError(problem)
         except _DivergedError as diverged:
@@ -184,10 +184,7 @@ def _epoch(
     torch.manual_seed(settings.seed * 1_000_003 + number)
     for batch in training.sampler.epoch(settings.seed, number):
         if stop():
-            raise StoppedError(
-                f"Stopped: epoch {number - 1} of {settings.epochs} is kept; the same command goes "
-                "on from there."
-            )
+            raise _stopped(training, number - 1)
         with _precise(device):
             loss = training.objective(training.network, batch)
         value = float(loss.detach())
@@ -204,6 +201,21 @@ def _epoch(
         losses.append(value)
         progress("training", done + len(losses), total)
     return sum(losses) / len(losses)
+
+
+def _score(training: Training, kept: int) -> float:
+    """Return the validation score after an epoch, and say which is kept where that is stopped."""
+    try:
+        return training.score(training.network.eval())
+    except StoppedError:
+        raise _stopped(training, kept) from None
+
+
+def _stopped(training: Training, kept: int) -> StoppedError:
+    epochs = training.checkpoint.settings.epochs
+    return StoppedError(
+        f"Stopped: epoch {kept} of {epochs} is kept; the same command goes on from there."
+    )
 
 
 def _resume(training: Training, optimizer: Any) -> None:

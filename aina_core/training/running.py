@@ -27,7 +27,7 @@ from aina_core.training.held_pairs import (
     pair_accuracy,
     validation_pairs,
 )
-from aina_core.training.inputs import Inputs
+from aina_core.training.inputs import FrozenTrunk, Inputs
 from aina_core.training.loop import Training, fit, trained_state
 from aina_core.training.material import Plan, plan, rows_of, sampler
 from aina_core.training.networks import architecture, beginning
@@ -91,8 +91,8 @@ def train(
             )
             if rows.failures:
                 made = made.without(set(rows.failures), settings)
-            run = _Run(settings, made, rows, checkpoint, device)
-            curves, found = run.train(key, progress, stop)
+            run = _Run(settings, made, rows, checkpoint, device, progress, stop)
+            curves, found = run.train(key)
         finally:
             spent.note()
         result = run.result(curves, found, spent.seconds())
@@ -107,21 +107,30 @@ class _Run:
     """One training with its network and rows."""
 
     def __init__(
-        self, settings: Settings, made: Plan, rows: Rows, checkpoint: Checkpoint, device: str
+        self,
+        settings: Settings,
+        made: Plan,
+        rows: Rows,
+        checkpoint: Checkpoint,
+        device: str,
+        progress: Progress,
+        stop: Stop,
     ) -> None:
         self.settings, self.made, self.rows, self.checkpoint = settings, made, rows, checkpoint
-        self.device = device
+        self.device, self.progress, self.stop = device, progress, stop
         self.sampler = sampler(settings, made)
         self.network: Any = beginning(settings, rows, self.sampler).to(device)
         self.inputs = Inputs(rows, recipe_of(architecture(settings)), device)
+        at_rest = settings.frozen and self.inputs.are_pictures
+        self._trunk = FrozenTrunk(self.inputs, self.network, rows.at.shape) if at_rest else None
         self._logits = self._pair_logits if architecture(settings).pair else None
 
-    def train(self, key: str, progress: Progress, stop: Stop) -> tuple[Curves, dict[str, Any]]:
+    def train(self, key: str) -> tuple[Curves, dict[str, Any]]:
         """Train, and return how it went and what was gained."""
         settings, made = self.settings, self.made
-        progress("judging the network as it is", 0, 0)
         # a registered trunk is held against its own features, whatever the head begins as
-        before = self._judge(self._rows("features" if settings.model else "forward"))
+        phase, method = "judging the network as it is", "features" if settings.model else "forward"
+        before = self._judge(self._rows(method, phase))
         training = Training(
             network=self.network,
             frozen=settings.frozen,
@@ -131,9 +140,8 @@ class _Run:
             checkpoint=self.checkpoint,
             key=key,
         )
-        curves = fit(training, self.device, progress=progress, stop=stop)
-        progress("judging what was trained", 0, 0)
-        rows, ranked = self._rows("forward"), dict[str, Judged]()
+        curves = fit(training, self.device, progress=self.progress, stop=self.stop)
+        rows, ranked = self._rows("forward", "judging what was trained"), dict[str, Judged]()
         if self._logits is not None:
             if known := validation_pairs(made, settings.seed):
                 said = logits_of(self._logits, rows, known)
@@ -171,9 +179,23 @@ class _Run:
         given, used = len(self.settings.pairs), self.made.pairs_used
         return {"given_pairs": {"used": used, "passed_over": given - used}} if given else {}
 
-    def _rows(self, method: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        embed = getattr(self.network, method)
-        return lambda places, columns: self.inputs.unit_rows(embed, places, columns)
+    def _rows(self, method: str, phase: str = "") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return what makes rows by a method of the network; progress is told where it has a phase.
+
+        Between epochs it has none: the phase is then that of training.
+        """
+        unit_rows, embed = self.inputs.unit_rows, getattr(self.network, method)
+        if self._trunk is not None:
+            unit_rows = self._trunk.unit_rows
+            embed = self.network.project if method == "forward" else lambda features: features
+
+        def told(done: int, total: int) -> None:
+            if phase:
+                self.progress(phase, done, total)
+
+        if phase:
+            self.progress(phase, 0, 0)
+        return lambda places, columns: unit_rows(embed, places, columns, told=told, stop=self.stop)
 
     def _judge(
         self,
