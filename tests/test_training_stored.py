@@ -16,6 +16,7 @@ from aina_core.models import names
 from aina_core.models.trained import WEIGHTS, folder
 from aina_core.training import delete, models, train, unfinished
 from aina_core.training.checkpoints import Checkpoint, Spent, runs_folder
+from aina_core.training.pairs_file import keep_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -203,6 +204,35 @@ def test_a_second_training_over_one_model_waits_for_the_features_of_the_first(se
     held.wait()
     train(small("adapter", "second", model="tiny", epochs=1))
     thread.join()
+
+
+def test_pairs_stand_beside_the_records_not_in_them(searcher, monkeypatch):
+    ids = searcher.ids
+    pairs = tuple((ids[4 * n], ids[4 * n + k]) for n in range(10) for k in (1, 2))
+    settings = small("adapter", "mine", model="tiny", pairs=pairs, epochs=1)
+    with pytest.raises(StoppedError):
+        train(settings, stop=lambda: True)
+    assert unfinished()[0].settings == settings
+    assert ids[1] not in (runs_folder() / "mine" / "run.json").read_text()
+    train(settings)
+    assert models()[0][0].settings == settings
+    path = folder() / "mine" / "model.json"
+    record = json.loads(path.read_text())
+    assert record["settings"]["pairs"]["count"] == 20
+    record["settings"]["pairs"] = [list(pair) for pair in pairs]  # as earlier versions had it
+    path.write_text(json.dumps(record))
+    assert models()[0][0].settings == settings
+    for wrong in ({"count": 20, "sha256": "0" * 64}, {"sha256": "../../x"}, {"count": 3}):
+        path.write_text(json.dumps({**record, "settings": {**record["settings"], "pairs": wrong}}))
+        assert "mine" in models()[1]
+
+
+def test_uploads_of_pairs_that_nobody_used_for_long_are_removed(searcher):
+    old = keep_pairs(f"first,second\n{searcher.ids[0]},{searcher.ids[1]}\n".encode())
+    used = keep_pairs(f"first,second\n{searcher.ids[0]},{searcher.ids[2]}\n".encode())
+    os.utime(old, (1e9, 1e9))
+    keep_pairs(used.read_bytes())
+    assert list(old.parent.iterdir()) == [used]
 
 
 def test_a_training_without_an_epoch_gives_way_to_another(searcher):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -15,7 +14,6 @@ from aina_core.gallery import Gallery
 from aina_core.models import ModelName
 from aina_core.models.trained import trained
 from aina_core.training import KINDS, Settings, settle, unfinished
-from aina_core.training.pairs_file import keep_pairs, read_pairs
 from aina_core.training.settings import AUTOENCODERS
 from ui import resources, state, training_settings
 from ui.settings import one_of
@@ -147,11 +145,7 @@ def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
     )
     if sent is None:
         return (), _NO_PAIRS
-    try:
-        ids = gallery.catalogue.images()
-        return read_pairs(Path(keep_pairs(sent.getvalue(), ids)), ids), ""
-    except AinaError as error:
-        return (), str(error)
+    return resources.training_pairs(gallery, sent.getvalue())
 
 
 def _settled(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from aina_core.training import Settings
-from aina_core.training.pairs_file import keep_pairs
+from aina_core.training.pairs_file import as_csv, keep_pairs
 
 _EVERY = (
     *("hold_out", "epochs", "patience", "groups", "rate", "decay", "originals", "judged"),
@@ -56,8 +54,4 @@ def _positives(settings: Settings) -> str:
     """What belongs together; pairs as a file, which has them as they are stored."""
     if settings.positives != "pairs":
         return settings.positives
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["first image", "second image"])
-    writer.writerows(settings.pairs)
-    return str(keep_pairs(text.getvalue().encode()))
+    return str(keep_pairs(as_csv(settings.pairs)))

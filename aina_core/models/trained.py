@@ -5,6 +5,7 @@
     AINA_HOME/.trained/NAME/
       model.json           architecture, base, data, settings, figures, versions, checksums
       weights.safetensors  the tensors that were trained
+      pairs-….csv          the pairs that it was trained by, where it was
 
 Of a trunk that was not trained only the checksum is kept: its weights come from where the
 registered model has them, and another file of weights is refused.

@@ -9,6 +9,7 @@
       best-5.safetensors       what is trained, as it was when the retrieval score was best
       spent.json               the seconds that processes have been at it
       pictures.u8, .json       small pictures (`pictures.py`)
+      pairs-….csv              the pairs, where it is by a file of them (`pairs_file.py`)
       model/                   what is about to be put in its place, once it has ended
       lock                     held while it is trained
 
@@ -29,6 +30,7 @@ from aina_core import paths
 from aina_core.errors import DamagedError, InputError
 from aina_core.models import load_tensors
 from aina_core.models.trained import folder as trained_folder
+from aina_core.training.pairs_file import store_pairs
 from aina_core.training.settings import Settings
 from aina_core.work import Progress
 
@@ -92,6 +94,7 @@ class Checkpoint:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._settings = settings.as_dict()
         self.folder = runs_folder() / settings.name
         self._record = self.folder / "run.json"
 
@@ -106,7 +109,7 @@ class Checkpoint:
         """
         try:
             record = paths.read_json(self._record)
-            kept = Settings.from_dict(record["settings"])
+            kept = Settings.from_dict(record["settings"], self.folder)
             curves = Curves.from_dict(record["curves"])
             files = {name: str(file) for name, file in record["files"].items()}
             other, checksums = record["key"] != key, dict(record["checksums"])
@@ -193,11 +196,12 @@ class Checkpoint:
     def _write(
         self, curves: Curves, files: Mapping[str, str], key: str, *, diverged: bool = False
     ) -> None:
+        store_pairs(self.folder, self.settings.pairs, self._settings["pairs"])
         checksums = {name: paths.file_checksum(self.folder / name) for name in files.values()}
         paths.write_json(
             self._record,
             {
-                "settings": self.settings.as_dict(),
+                "settings": self._settings,
                 "key": key,
                 "curves": curves.as_dict(),
                 "files": dict(files),

@@ -32,6 +32,7 @@ from aina_core.training.loop import Training, fit, trained_state
 from aina_core.training.material import Plan, plan, rows_of, sampler
 from aina_core.training.networks import architecture, beginning
 from aina_core.training.objectives import objective
+from aina_core.training.pairs_file import store_pairs
 from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
 from aina_core.training.stored import put_aside
@@ -97,7 +98,7 @@ def train(
             spent.note()
         result = run.result(curves, found, spent.seconds())
         record = manifest_of(settings, made, gallery, curves, result)
-        _register(settings.name, record, run.state, checkpoint.folder)
+        _register(settings, record, run.state, checkpoint.folder)
         aside = put_aside(checkpoint.folder)
     shutil.rmtree(aside, ignore_errors=True)
     return record
@@ -221,7 +222,7 @@ class _Run:
         return found
 
 
-def _register(name: str, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
+def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
     """Put a trained model in its place, in one step.
 
     It is made in the folder of its run, so that a process that is killed leaves it there, for the
@@ -229,7 +230,9 @@ def _register(name: str, record: dict[str, Any], state: dict[str, Any], run: Pat
     """
     aside = run / "model"
     shutil.rmtree(aside, ignore_errors=True)
+    name = settings.name
     write_tensors(aside / WEIGHTS, state)
+    store_pairs(aside, settings.pairs, record["settings"]["pairs"])
     paths.write_json(aside / MANIFEST, {**record, "sha256": paths.file_checksum(aside / WEIGHTS)})
     try:
         aside.rename(folder() / name)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from aina_core.errors import DamagedError
 from aina_core.modifications import MODIFICATIONS, PROFILES
+from aina_core.training.pairs_file import record_of, stored_pairs
 
 #: The kinds of training, with what each is.
 KINDS = {
@@ -149,20 +151,29 @@ class Settings:
         return {name: taker for name, (taken, taker) in takers.items() if not taken}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        listed = {name: list(getattr(self, name)) for name in ("changes", "hold_out")}
-        return {**asdict(self), **listed, "pairs": [list(pair) for pair in self.pairs]}
+        """Return the settings as JSON values; of pairs their number and checksum."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        listed = {name: list(found[name]) for name in ("changes", "hold_out")}
+        return {**found, **listed, "pairs": record_of(self.pairs) if self.pairs else []}
 
     @classmethod
-    def from_dict(cls, value: Any) -> Settings:
+    def from_dict(cls, value: Any, folder: Path) -> Settings:
         """Read what `as_dict` gave.
+
+        Args:
+            value: of it; earlier versions had the pairs themselves in it.
+            folder: where the pairs are.
 
         Raises:
             DamagedError: it is something else.
         """
         try:
             listed = {name: tuple(value[name]) for name in ("changes", "hold_out")}
-            pairs = tuple((str(first), str(second)) for first, second in value["pairs"])
+            kept = value["pairs"]
+            if isinstance(kept, dict):
+                pairs = stored_pairs(folder, kept)
+            else:
+                pairs = tuple((str(first), str(second)) for first, second in kept)
             found = cls(**{**value, **listed, "pairs": pairs})
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The settings of a training cannot be read: {error}") from None

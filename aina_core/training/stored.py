@@ -82,7 +82,7 @@ def load(name: str) -> TrainedModel:
         return TrainedModel(
             name,
             str(record["created"]),
-            Settings.from_dict(record["settings"]),
+            Settings.from_dict(record["settings"], folder() / name),
             Curves.from_dict(record["curves"]),
             dict(record["result"]),
         )
@@ -102,7 +102,7 @@ def unfinished() -> list[Unfinished]:
             continue
         try:
             record = paths.read_json(path)
-            settings = Settings.from_dict(record["settings"])
+            settings = Settings.from_dict(record["settings"], path.parent)
             curves = Curves.from_dict(record["curves"])
             told = is_busy(path.parent), bool(record.get("diverged"))
             found.append(Unfinished(path.parent.name, settings, curves, *told))
