@@ -235,6 +235,27 @@ def test_uploads_of_pairs_that_nobody_used_for_long_are_removed(searcher):
     assert list(old.parent.iterdir()) == [used]
 
 
+def test_every_rate_that_it_was_trained_at_is_kept_and_shown(searcher, aina):
+    kept = []
+
+    def stop():
+        kept[:] = unfinished()
+        return kept and kept[0].curves.epoch >= 2
+
+    with pytest.raises(StoppedError):
+        train(small("siamese", "mine", epochs=4, patience=0, rate=0.01), stop=stop)
+    settings = small("siamese", "mine", epochs=4, patience=0, rate=0.001)
+    assert train(settings)["curves"]["rates"] == [[1, 0.01], [3, 0.001]]
+    assert (
+        "learning rate: 0.01 from epoch 1, 0.001 from epoch 3" in aina("train", "show", "mine").out
+    )
+    path = folder() / "mine" / "model.json"
+    record = json.loads(path.read_text())
+    del record["curves"]["rates"]  # as earlier versions had it
+    path.write_text(json.dumps(record))
+    assert models()[0][0].curves.rates == []
+
+
 def test_a_training_without_an_epoch_gives_way_to_another(searcher):
     with pytest.raises(StoppedError, match="are decoded"):
         train(small("siamese", "mine"), stop=lambda: True)

@@ -126,6 +126,9 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
         f"seen; trained on {result['trained_on']:,}, {result['epochs']:,} epochs in "
         f"{result['training_seconds']:,.0f} s, kept epoch {result['best_epoch']:,}."
     )
+    if len(model.curves.rates) > 1:
+        told = ", ".join(f"{rate:g} from epoch {n:,}" for n, rate in model.curves.rates)
+        st.markdown(f"Its learning rate was changed on the way: {told}.")
     if "given_pairs" in result:
         given = result["given_pairs"]
         st.markdown(

@@ -233,7 +233,11 @@ def _show(options: argparse.Namespace, reporter: Reporter) -> str:
         "settings": found.settings.as_dict(),
         "curves": found.curves.as_dict(),
     }
-    show(options, document, "\n".join(_lines(found.result)))
+    lines = _lines(found.result)
+    if len(found.curves.rates) > 1:  # the settings have the last one alone
+        told = ", ".join(f"{rate:g} from epoch {n}" for n, rate in found.curves.rates)
+        lines.insert(1, f"learning rate: {told}")
+    show(options, document, "\n".join(lines))
     return options.name
 
 

@@ -49,12 +49,14 @@ class Curves:
         scores: the retrieval score that early stopping looks at.
         seconds: spent on training so far.
         best: the epoch of the best score; of an autoencoder not number 0, once there is another.
+        rates: (number of an epoch, the learning rate from it on); empty where it was not kept.
     """
 
     losses: list[float | None] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     seconds: float = 0.0
     best: int = 0
+    rates: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
@@ -63,7 +65,14 @@ class Curves:
 
     def as_dict(self) -> dict[str, Any]:
         """Return them as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "rates": [list(pair) for pair in self.rates]}
+
+    def go_on_at(self, rate: float) -> None:
+        """Note the rate of the next epoch, where it is another than before."""
+        kept = [(epoch, used) for epoch, used in self.rates if epoch <= self.epoch]
+        if not kept or kept[-1][1] != rate:
+            kept.append((self.epoch + 1, rate))
+        self.rates = kept
 
     @classmethod
     def from_dict(cls, value: Any) -> Curves:
@@ -73,12 +82,13 @@ class Curves:
             DamagedError: it is something else.
         """
         try:
-            found = cls(**value)
+            rates = [(int(epoch), float(rate)) for epoch, rate in value.get("rates", [])]
+            found = cls(**{**value, "rates": rates})
             told = [*found.losses[1:], *found.scores, found.seconds]
             whole = len(found.losses) == len(found.scores)
             whole &= all(map(math.isfinite, told)) and isinstance(found.best, int)
             whole &= 0 <= found.best < max(len(found.scores), 1)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"The curves of a training cannot be read: {error}") from None
         if not whole:
             raise DamagedError("The curves of a training cannot be read: they do not fit together.")
@@ -168,7 +178,9 @@ class Checkpoint:
         """
         count = curves.best + 1
         best = self._files()["best"]
-        kept = Curves(curves.losses[:count], curves.scores[:count], curves.seconds, curves.best)
+        rates = [pair for pair in curves.rates if pair[0] < count]
+        scores = curves.losses[:count], curves.scores[:count]
+        kept = Curves(*scores, curves.seconds, curves.best, rates)
         self._write(kept, {"state": best, "best": best}, key, diverged=True)
 
     def forget(self, key: str) -> None:

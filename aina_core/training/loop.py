@@ -80,6 +80,7 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
     total = settings.epochs * steps
     while curves.epoch < settings.epochs and not _stale(curves, settings.patience):
         began = time.monotonic()
+        curves.go_on_at(settings.rate)
         try:
             loss = _epoch(training, optimizer, curves.epoch + 1, device, progress, stop, total)
             score = _score(training, curves.epoch)
