@@ -220,6 +220,32 @@ def test_a_frozen_trunk_looks_at_every_unchanged_picture_once(searcher, monkeypa
         assert other["result"][part] == pytest.approx(record["result"][part], abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["triplet", "siamese-dense", "vae"])
+def test_losses_are_computed_in_full_precision(searcher, monkeypatch, kind):
+    """Under half precision of the networks, as on a CUDA device, the losses are float32."""
+    half = []
+
+    def precision(device):
+        half.append(device)
+        return torch.autocast("cpu", torch.bfloat16)
+
+    def checked(settings, inputs):
+        compute = objective(settings, inputs)
+
+        def loss(network, batch):
+            assert not torch.is_autocast_enabled("cpu")
+            found = compute(network, batch)
+            assert found.dtype == torch.float32
+            return found
+
+        return loss
+
+    monkeypatch.setattr("aina_core.training.objectives.precision", precision)
+    monkeypatch.setattr("aina_core.training.running.objective", checked)
+    record = train(small(kind, "half", epochs=1))
+    assert half and np.isfinite(record["curves"]["losses"][1])
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best_epoch(searcher, monkeypatch):
     calls = []
     settings = small("siamese", "sick", epochs=3, patience=0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +39,7 @@ class Training:
     key: str
 
 
-def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> Curves:
+def fit(training: Training, *, progress: Progress, stop: Stop) -> Curves:
     """Train until the epochs are over or the score has not risen for long; leave the best in place.
 
     What is random depends on the seed and the number of the epoch alone, so a training that was
@@ -48,7 +47,6 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
 
     Args:
         training: what is trained, and how.
-        device: "cpu" or "cuda".
         progress: told of steps.
         stop: asked before each step, as the score asks it; the epoch under way is then forgotten.
 
@@ -82,7 +80,7 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
         began = time.monotonic()
         curves.go_on_at(settings.rate)
         try:
-            loss = _epoch(training, optimizer, curves.epoch + 1, device, progress, stop, total)
+            loss = _epoch(training, optimizer, curves.epoch + 1, progress, stop, total)
             score = _score(training, curves.epoch)
             if problem := _problem(training, optimizer, score):
                 raise _DivergedError(problem)
@@ -169,7 +167,6 @@ def _epoch(
     training: Training,
     optimizer: Any,
     number: int,
-    device: str,
     progress: Progress,
     stop: Stop,
     total: int,
@@ -186,8 +183,7 @@ def _epoch(
     for batch in training.sampler.epoch(settings.seed, number):
         if stop():
             raise _stopped(training, number - 1)
-        with _precise(device):
-            loss = training.objective(training.network, batch)
+        loss = training.objective(training.network, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _DivergedError(f"The loss became {value}", stepped=bool(losses))
@@ -233,15 +229,3 @@ def trained_state(training: Training) -> Mapping[str, Any]:
     if training.frozen:
         return {name: t for name, t in state.items() if not name.startswith("trunk.")}
     return state
-
-
-@contextlib.contextmanager
-def _precise(device: str) -> Iterator[None]:
-    """Half precision on a CUDA device that has bfloat16, else float32."""
-    import torch
-
-    if device == "cuda" and torch.cuda.is_bf16_supported():
-        with torch.autocast("cuda", torch.bfloat16):
-            yield
-    else:
-        yield

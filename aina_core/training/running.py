@@ -76,7 +76,7 @@ def train(
     gallery = open_gallery(settings.gallery)
     checkpoint = Checkpoint(settings)
     what = f"training a model named {settings.name}"
-    with alone(checkpoint.folder, what), _own_randomness():
+    with alone(checkpoint.folder, what), _own_randomness(), _repeatable():
         valid_name(settings.name)  # another process may have ended it meanwhile
         made = plan(settings, gallery)
         key = made.key()
@@ -141,7 +141,7 @@ class _Run:
             checkpoint=self.checkpoint,
             key=key,
         )
-        curves = fit(training, self.device, progress=self.progress, stop=self.stop)
+        curves = fit(training, progress=self.progress, stop=self.stop)
         rows, ranked = self._rows("forward", "judging what was trained"), dict[str, Judged]()
         if self._logits is not None:
             if known := validation_pairs(made, settings.seed):
@@ -274,3 +274,10 @@ def _own_randomness() -> Iterator[None]:
 
     with torch.random.fork_rng():
         yield
+
+
+def _repeatable() -> contextlib.AbstractContextManager[Any]:
+    """On a CUDA device what computes the same each time, and in float32, as for embeddings."""
+    import torch
+
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
