@@ -353,6 +353,16 @@ def test_a_training_that_was_stopped_can_be_ended_with_its_best_epoch(searcher, 
     assert model.curves.scores == kept.curves.scores and model.curves.best == kept.curves.best
 
 
+def test_an_autoencoder_that_ranked_best_untrained_is_told_by_what_is_kept(searcher, monkeypatch):
+    scores = iter((0.9, 0.2, 0.4))
+    monkeypatch.setattr("aina_core.training.running.validation_score", lambda *_: next(scores, 0.3))
+    cut_short(small("autoencoder", "halves", epochs=9), epochs=2)
+    app = visit()
+    (told,) = [one.value for one in app.test.markdown if "held-out retrieval" in one.value]
+    assert "0.400, before training 0.900, best since 0.400 in epoch 2" in told
+    assert any("never the network as it began" in one.value for one in app.test.caption)
+
+
 def test_deleting_what_was_stopped(searcher):
     cut_short(small("siamese", "halves"))
     visit().click("Delete this training")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from aina_core import figures, training, work
 from aina_core.errors import AinaError, InputError
-from aina_core.training import Unfinished
+from aina_core.training import Settings, Unfinished
 from aina_core.work import Job
 from ui.components import plot
 from ui.text import plain
@@ -18,10 +18,17 @@ from ui.training_command import arguments
 
 # After a loss that is no number: what the learning rate is divided by, and the largest to go on at.
 _SLOWER, _LARGEST_RATE = 10, 0.01
-CURVES_TOLD = (
-    "Held-out retrieval is measured after every epoch on originals that the loss never sees; the "
-    "epoch in which it is best is kept."
-)
+
+
+def curves_told(settings: Settings) -> str:
+    """What the curves are, and which epoch is kept."""
+    first = ""
+    if settings.reconstructs:
+        first = ", of an autoencoder never the network as it began, whose decoder draws nothing"
+    return (
+        "Held-out retrieval is measured after every epoch on originals that the loss never sees; "
+        f"the epoch in which it is best is kept{first}."
+    )
 
 
 @dataclass(frozen=True)
@@ -143,15 +150,17 @@ def _progress(one: _Course) -> None:
 def _curves(kept: Unfinished) -> None:
     curves = kept.curves
     now, best, before = curves.scores[-1], curves.scores[curves.best], curves.scores[0]
+    # of an autoencoder it can have been better before training, which is never kept
+    place = "best" if best >= before else "best since"
     st.markdown(
         f"Epoch {curves.epoch:,} of at most {kept.settings.epochs:,} · held-out retrieval "
-        f"{now:.3f}, best {best:.3f} in epoch {curves.best:,}, before training {before:.3f}"
+        f"{now:.3f}, before training {before:.3f}, {place} {best:.3f} in epoch {curves.best:,}"
     )
     if not curves.epoch:
         return  # before the first step there is nothing to be drawn
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key=f"live-{kept.name}", name=f"training {kept.name}")
-    st.caption(CURVES_TOLD)
+    st.caption(curves_told(kept.settings))
 
 
 def _ways_on(one: _Course) -> None:

@@ -18,7 +18,7 @@ from ui import state, training_pictures, widgets
 from ui.components import plot
 from ui.text import plain
 from ui.training import NAMES
-from ui.training_live import CURVES_TOLD
+from ui.training_live import curves_told
 
 _HEADER = ["figure", "before", "after", "gain, with its 95% interval"]
 _MEANING = {
@@ -156,7 +156,7 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key="curves", name=f"training {model.name}")
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.caption(CURVES_TOLD)
+    left.caption(curves_told(model.settings))
     right.download_button(
         "JSON",
         lambda: json.dumps(
