@@ -14,7 +14,7 @@ from aina_core.gallery import Gallery
 from aina_core.models import ModelName
 from aina_core.models.trained import trained
 from aina_core.training import KINDS, Settings, settle, unfinished
-from aina_core.training.settings import AUTOENCODERS
+from aina_core.training.settings import AUTOENCODERS, USUAL_POSITIVES
 from ui import resources, state, training_settings
 from ui.settings import one_of
 from ui.text import plain
@@ -35,7 +35,6 @@ _POSITIVES = {
     "augment": "an image, randomly changed",
     "pairs": "pairs in a CSV",
 }
-_USUAL_POSITIVES = {"siamese": "augment"}
 _SCRATCH = "from scratch"
 _NO_PAIRS = "Choose the CSV of pairs first: two image ids a line."
 
@@ -106,7 +105,7 @@ def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
     chosen = st.segmented_control(
         "What belongs together",
         offered,
-        default=_USUAL_POSITIVES.get(kind, "modifications"),
+        default=USUAL_POSITIVES.get(kind, "modifications"),
         format_func=_POSITIVES.__getitem__,
         required=True,
         help="What shall come near to each other; everything else is moved apart.",

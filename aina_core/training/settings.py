@@ -24,9 +24,13 @@ KINDS = {
 }
 AUTOENCODERS = ("autoencoder", "vae", "denoising")
 POSITIVES = ("labels", "modifications", "augment")
+#: What is usual for a kind; of those that are not here the modifications.
+USUAL_POSITIVES = {"siamese": "augment"}
+#: Of the pictures of a network from scratch, in pixels; and of an embedding.
+LARGEST_SIDE, LARGEST_DIM = 256, 4096
+LARGEST_SEED = 2**31 - 1  # times what tells epochs apart, PyTorch still takes it
 LOSSES = ("contrastive", "triplet", "multi-similarity", "infonce", "supcon")
 MINING = ("batch-hard", "semi-hard")
-HEADS = ("linear", "residual", "whitening", "none")
 TRUNKS = ("frozen", "trained")
 SETS: Mapping[str, tuple[str, ...]] = {
     "modifications": tuple(MODIFICATIONS),
@@ -57,7 +61,7 @@ class Settings:
         mining: one of `MINING`, of the triplet loss.
         margin: of the contrastive and the triplet loss.
         temperature: of the losses infonce and supcon.
-        head: one of `HEADS`.
+        head: one of `models.encoders.HEADS`.
         head_dim: length of the embedding under a linear head.
         shrinkage: of the head "whitening" (`whitening.py`).
         trunk: "frozen" or "trained", of a registered trunk.

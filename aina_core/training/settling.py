@@ -6,27 +6,27 @@ import math
 
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.models import ModelName, get
-from aina_core.models.encoders import COMBINATIONS, SIDES
+from aina_core.models.encoders import COMBINATIONS, HEADS, SIDES
 from aina_core.models.trained import trained, valid_name
 from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training.settings import (
     AUGMENTED,
     AUTOENCODERS,
-    HEADS,
     KINDS,
+    LARGEST_DIM,
+    LARGEST_SEED,
+    LARGEST_SIDE,
     LOSSES,
     MINING,
     POSITIVES,
     SETS,
     TEST_SHARE,
     TRUNKS,
+    USUAL_POSITIVES,
     Settings,
 )
 
-_USUAL_POSITIVES = {"siamese": "augment", "siamese-dense": "modifications"}
 _USUAL_LOSSES = {"siamese": "contrastive", "triplet": "triplet"}
-_LARGEST_SIDE, _LARGEST_DIM = 256, 4096
-_LARGEST_SEED = 2**31 - 1  # times what tells epochs apart, PyTorch still takes it
 
 
 def settle(
@@ -123,9 +123,9 @@ def settle(
             "The head whitening begins from stored embeddings; with a trained trunk or random "
             "augmentation choose the head linear or residual."
         )
-    if side % SIDES or not SIDES <= side <= _LARGEST_SIDE:
+    if side % SIDES or not SIDES <= side <= LARGEST_SIDE:
         raise InputError(
-            f"The side is {side} pixels; give a multiple of {SIDES} up to {_LARGEST_SIDE}."
+            f"The side is {side} pixels; give a multiple of {SIDES} up to {LARGEST_SIDE}."
         )
     features = bool(base) and trunk == "frozen"
     made = Settings(
@@ -200,7 +200,7 @@ def _positives(kind: str, given: str | None, pairs: bool) -> str:
         return ""
     if pairs:
         return "pairs"
-    chosen = given or _USUAL_POSITIVES.get(kind, "modifications")
+    chosen = given or USUAL_POSITIVES.get(kind, "modifications")
     _one_of("positives", chosen, POSITIVES)
     if kind == "adapter" and chosen == "augment":
         raise InputError(
@@ -236,9 +236,9 @@ def _check_numbers(made: Settings, head_dim: int, dim: int) -> None:
         ("members", made.members, least_members, 256),
         ("originals", made.originals, 8, None),
         ("judged", made.judged, 2, None),
-        ("seed", made.seed, 0, _LARGEST_SEED),
-        ("head dimension", head_dim, 2, _LARGEST_DIM),
-        ("dimension", dim, 2, _LARGEST_DIM),
+        ("seed", made.seed, 0, LARGEST_SEED),
+        ("head dimension", head_dim, 2, LARGEST_DIM),
+        ("dimension", dim, 2, LARGEST_DIM),
     )
     for what, number, low, high in whole:
         if number is not None and (number < low or (high is not None and number > high)):
