@@ -136,6 +136,18 @@ def test_effort_is_the_least_that_finds_the_pairs_of_a_sample(home, monkeypatch)
     assert 0.99 <= kept.found <= 1 and stored_pairs(searcher, 0.98, way="annoy").found == kept.found
 
 
+def test_a_sample_of_collapsed_vectors_is_no_threshold_too_low(home, monkeypatch):
+    """All alike but one pair: below the floor there are absurdly many, which nobody asked for."""
+    rng = np.random.default_rng(3)
+    vectors = np.float32([1] + [0] * 23) + 0.12 * rng.normal(size=(3000, 24)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[7] = vectors[8]
+    monkeypatch.setattr(pairs, "MOST_PAIRS", 1500)
+    monkeypatch.setattr(effort, "SAMPLED", 500)
+    found = find_pairs(opened(vectors), 0.999, way="annoy")
+    assert (7, 8) in as_dict(found)
+
+
 def test_neighbours_grow_until_one_is_below(home):
     """Sixty copies of one image have more near neighbours than are asked for at first."""
     vectors = planted(2000, 24, 2)

@@ -10,14 +10,14 @@ from conftest import start_tiny, wait_until
 from PIL import Image
 from trainings import CHANGES, narrow, small
 
-from aina_core import images, models, modifications
+from aina_core import models
 from aina_core.embedding import load_embedder
-from aina_core.errors import InputError, StoppedError, TrainingError, WeightsRefusedError
+from aina_core.errors import InputError, StoppedError, TrainingError
 from aina_core.gallery import create, open_gallery, update
 from aina_core.models.trained import folder as trained_folder
 from aina_core.models.trained import manifest
 from aina_core.search import Searcher
-from aina_core.training import delete, train, unfinished
+from aina_core.training import train, unfinished
 from aina_core.training.checkpoints import runs_folder
 from aina_core.training.evaluation import FIGURES
 from aina_core.training.inputs import Inputs
@@ -356,44 +356,3 @@ def test_a_file_that_cannot_be_read_is_left_out(searcher, tmp_path):
     result = train(small("siamese", "rest", gallery="copy"))["result"]
     assert [failed["id"] for failed in result["failed"]] == [gone]
     assert "changed" in result["failed"][0]["reason"]
-
-
-def test_weights_of_another_base_or_damaged_are_refused(searcher, _tiny, monkeypatch):
-    train(small("adapter", "mine", model="tiny", positives="labels"))
-    path = trained_folder() / "mine" / "model.json"
-    record = manifest("mine")
-    path.write_text(json.dumps({**record, "base_sha256": "0" * 64}))
-    assert "other weights of tiny" in models.state("mine").reason
-    path.write_text(json.dumps({**record, "architecture": {"trunk": "magic", "dim": 3}}))
-    with pytest.raises(InputError, match="is damaged"):
-        models.get("mine")
-    assert models.state("mine").status == "refused"
-    path.write_text(json.dumps(record))
-    file = path.with_name("weights.safetensors")
-    file.write_bytes(file.read_bytes()[:-4] + b"abcd")
-    with pytest.raises(WeightsRefusedError, match="not those that were trained"):
-        models.get("mine").weights.locate()
-    delete("mine")
-    assert "mine" not in models.names()
-
-
-def test_the_small_pictures_are_those_of_the_pipeline(searcher):
-    from aina_core.embedding import preprocess
-    from aina_core.models.trained import recipe_of
-    from aina_core.training.networks import architecture
-    from aina_core.training.pictures import pictures
-    from aina_core.work import never, silent
-
-    settings = small("siamese", "x", positives="modifications")
-    made, recipe = plan(settings, searcher.gallery), recipe_of(architecture(settings))
-    folder = runs_folder() / "x"
-    folder.mkdir(parents=True)
-    rows = pictures(folder, searcher.gallery, recipe, made.wanted, progress=silent, stop=never)
-    place = int(made.split.train[3])
-    image = images.read_image(searcher.gallery.root / made.originals[place].id)
-    for column, change in enumerate(CHANGES, start=1):
-        changed = np.asarray(modifications.apply(change, image))
-        found = rows.take(np.array([place]), column)[0]
-        assert (found == preprocess(changed, recipe)).all()
-    with pytest.raises(IndexError):
-        rows.take(made.split.test[-1:], 1)

@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from trainings import CHANGES, narrow, small
 
-from aina_core.embedding import load_embedder
+from aina_core import images, modifications
+from aina_core.embedding import load_embedder, preprocess
 from aina_core.errors import InputError
 from aina_core.gallery import Annotation, create, update
+from aina_core.models.trained import recipe_of
 from aina_core.training import train
+from aina_core.training.checkpoints import runs_folder
 from aina_core.training.evaluation import Judged
 from aina_core.training.material import plan
+from aina_core.training.networks import architecture
+from aina_core.training.pictures import pictures
+from aina_core.work import never, silent
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +146,19 @@ def test_a_pair_of_a_modification_is_one_of_its_original(searcher):
     made = plan(settings, searcher.gallery)
     assert len(made.originals) == 20 and made.pairs_used == len(pairs)
     assert made.codes[0] == made.codes[1] >= 0
+
+
+def test_the_small_pictures_are_those_of_the_pipeline(searcher):
+    settings = small("siamese", "x", positives="modifications")
+    made, recipe = plan(settings, searcher.gallery), recipe_of(architecture(settings))
+    folder = runs_folder() / "x"
+    folder.mkdir(parents=True)
+    rows = pictures(folder, searcher.gallery, recipe, made.wanted, progress=silent, stop=never)
+    place = int(made.split.train[3])
+    image = images.read_image(searcher.gallery.root / made.originals[place].id)
+    for column, change in enumerate(CHANGES, start=1):
+        changed = np.asarray(modifications.apply(change, image))
+        found = rows.take(np.array([place]), column)[0]
+        assert (found == preprocess(changed, recipe)).all()
+    with pytest.raises(IndexError):
+        rows.take(made.split.test[-1:], 1)

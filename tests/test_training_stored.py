@@ -9,11 +9,12 @@ import time
 import pytest
 from trainings import narrow, small
 
+from aina_core import models as registry
 from aina_core.embedding import load_embedder
-from aina_core.errors import InputError, StoppedError, UnknownNameError
+from aina_core.errors import InputError, StoppedError, UnknownNameError, WeightsRefusedError
 from aina_core.locks import alone
 from aina_core.models import names
-from aina_core.models.trained import WEIGHTS, folder
+from aina_core.models.trained import WEIGHTS, folder, manifest
 from aina_core.training import delete, models, train, unfinished
 from aina_core.training.checkpoints import Checkpoint, Spent, runs_folder
 from aina_core.training.pairs_file import keep_pairs
@@ -261,3 +262,22 @@ def test_a_training_without_an_epoch_gives_way_to_another(searcher):
         train(small("siamese", "mine"), stop=lambda: True)
     assert [one.name for one in unfinished()] == ["mine"], "it is listed, and can be deleted"
     assert train(small("siamese", "mine", epochs=1, seed=1))["result"]["epochs"] == 1
+
+
+def test_weights_of_another_base_or_damaged_are_refused(searcher, _tiny, monkeypatch):
+    train(small("adapter", "mine", model="tiny", positives="labels"))
+    path = folder() / "mine" / "model.json"
+    record = manifest("mine")
+    path.write_text(json.dumps({**record, "base_sha256": "0" * 64}))
+    assert "other weights of tiny" in registry.state("mine").reason
+    path.write_text(json.dumps({**record, "architecture": {"trunk": "magic", "dim": 3}}))
+    with pytest.raises(InputError, match="is damaged"):
+        registry.get("mine")
+    assert registry.state("mine").status == "refused"
+    path.write_text(json.dumps(record))
+    file = path.with_name("weights.safetensors")
+    file.write_bytes(file.read_bytes()[:-4] + b"abcd")
+    with pytest.raises(WeightsRefusedError, match="not those that were trained"):
+        registry.get("mine").weights.locate()
+    delete("mine")
+    assert "mine" not in names()

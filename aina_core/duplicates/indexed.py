@@ -81,7 +81,8 @@ class IndexedPairs:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         def near(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return _neighbours(
-                self._index, self._vectors, block, self._allowed, floor, self._most, effort
+                *(self._index, self._vectors, block, self._allowed),
+                *(self._floor, floor, self._most, effort),
             )
 
         blocks = [rows[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
@@ -102,10 +103,13 @@ def _neighbours(
     own: np.ndarray,
     allowed: np.ndarray | None,
     floor: float,
+    lowest: float,
     most: int,
     effort: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and their neighbours that reach a floor: more are asked for until one does not.
+
+    Those among them that lie below it, but not below the lowest, are returned too.
 
     Raises:
         InputError: there are absurdly many.
@@ -118,7 +122,7 @@ def _neighbours(
         queries = np.asarray(vectors[own])
         others, near = index.search(queries, k + 1, allowed=allowed, effort=effort)
         through = (near[:, -1] < floor) | (others.shape[1] <= k)
-        reaches = (near >= floor) & (others != own[:, None]) & through[:, None]
+        reaches = (near >= lowest) & (others != own[:, None]) & through[:, None]
         at, places = np.nonzero(reaches)
         found.append((own[at], others[at, places]))
         own, k = own[~through], 4 * k

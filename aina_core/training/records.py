@@ -69,7 +69,7 @@ def manifest_of(
         "format": FORMAT,
         "name": settings.name,
         "kind": settings.kind,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "architecture": architecture(settings).as_dict(),
         "trunk_trained": not settings.frozen,
         "base_sha256": checksum(get(base).weights.locate()) if base else "",

@@ -49,5 +49,5 @@ def test_an_adapter_is_trained_indexed_and_searched_by(visit, small_gallery):
     page.locator(".st-key-train-use-Search button").click(timeout=JOB)
     page.get_by_test_id("card").first.wait_for(timeout=WAIT)
     expect(page).to_have_url(re.compile(f"gallery={small_gallery}&model=mine&"))
-    expect(page.get_by_text("of 40 images").first).to_be_visible()
+    expect(page.get_by_text("of 39 images").first).to_be_visible()
     expect(page.locator("[data-testid=stException]")).to_have_count(0)
