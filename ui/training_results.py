@@ -39,8 +39,6 @@ _POSITIVES = {
     "pairs": "pairs of a file",
     "": "—",
 }
-
-
 _AS_RANKED = (
     "The same search with the nearest put into the order of the dense head, the most probably "
     "alike first:"
@@ -175,6 +173,8 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
 
 def _part(part: dict[str, Any]) -> None:
     """Draw what the embedding gained, and what its head for pairs gained where it has one."""
+    if "reranked" in part:
+        st.markdown("By the embedding alone:")
     _gains(part)
     if "reranked" in part:
         st.markdown(_AS_RANKED)
