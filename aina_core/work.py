@@ -81,6 +81,14 @@ class Job:
     message: str
 
     @property
+    def started(self) -> float:
+        """When, in seconds since 1970; 0 where its id does not say so."""
+        try:
+            return int(self.id.partition("-")[0], 16) / 1e9
+        except ValueError:
+            return 0.0
+
+    @property
     def active(self) -> bool:
         """Whether its process lives."""
         return self.state in ("running", "stopping")

@@ -4,7 +4,9 @@ import pytest
 from test_cli import refused
 
 from aina_core import models
+from aina_core.cli.training import _TEXTS
 from aina_core.training.pairs_file import read_pairs
+from aina_core.training.settings import AUTOENCODERS, KINDS, USUAL_POSITIVES
 
 WORDS = ("--gallery", "photos", "--judged", 4, "--epochs", 2)
 
@@ -93,6 +95,7 @@ def test_pairs_without_a_first_line_of_names(searcher, aina, tmp_path):
         (("siamese", "--name", "x", "--model", "nope"), "no model named 'nope'"),
         (("vae", "--name", "x", "--changes", "sing"), "set of them named 'sing'"),
         (("vae", "--name", "x", "--device", "tpu", "--gallery", "photos"), "no device 'tpu'"),
+        (("siamese", "--name", "x", "--seed", 99999999999999), "give 0 to 2147483647"),
         (("show", "nobody"), "No model named 'nobody' was trained"),
         (("delete", "nobody"), "no trained model named 'nobody'"),
         (("delete", "../photos"), "no trained model"),
@@ -100,6 +103,13 @@ def test_pairs_without_a_first_line_of_names(searcher, aina, tmp_path):
 )
 def test_trainings_that_cannot_be(searcher, aina, words, sentence):
     assert sentence in refused(aina("train", *words))
+
+
+def test_every_kind_has_a_command_with_its_usual_positives(aina):
+    assert _TEXTS.keys() == KINDS.keys()
+    for kind in set(KINDS) - set(AUTOENCODERS):
+        told = " ".join(aina("train", kind, "--help").out.split())
+        assert f"default: {USUAL_POSITIVES.get(kind, 'modifications')} --members" in told
 
 
 def test_nothing_trained_yet(home, aina):

@@ -39,6 +39,7 @@ PAIRS = (("astronaut/1.jpg", "brick/1.jpg"), ("brick/2.jpg", "camera/1.jpg"))
         ("siamese", {"side": 32, "dim": 12, "members": 3}),
         ("siamese-dense", {"combine": "concat", "originals": 20, "patience": 0}),
         ("siamese-dense", {"model": "tiny", "trunk": "trained"}),
+        ("triplet", {"model": "tiny", "loss": "multi-similarity", "head": "residual"}),
         ("triplet", {"mining": "semi-hard", "loss": "triplet", "seed": 4}),
         ("autoencoder", {"rate": 1.5e-4}),
         ("vae", {"test_share": 0.35}),

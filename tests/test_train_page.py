@@ -15,6 +15,7 @@ from aina_core.errors import StoppedError, TrainingError
 from aina_core.figures import training_curves
 from aina_core.gallery import create, open_gallery, update
 from aina_core.training import models, settle, train, unfinished
+from aina_core.training.evaluation import table
 
 TRAIN = "pages/build/train.py"
 
@@ -189,6 +190,14 @@ def test_one_choice_decides_what_the_next_can_be(searcher, started):
         assert words[words.index(f"--{name}") + 1] == value
 
 
+def test_what_random_augmentation_shows_is_not_offered_to_be_held_out(searcher):
+    app = visit(**{"train.kind": "siamese"})
+    offered = app.widget("multiselect", "train.hold_out.siamese.augmented").options
+    assert "rotated/45" in offered and not {"mirrored", "cropped/center"} & set(offered)
+    app.set("button_group", "train.positives.siamese", "modifications")
+    assert "mirrored" in app.widget("multiselect", "train.hold_out.siamese").options
+
+
 def test_a_gallery_that_is_too_small_or_has_no_labels_starts_nothing(searcher, photos, tmp_path):
     for image in sorted(photos.rglob("*.*"))[4:]:
         image.unlink()
@@ -239,6 +248,22 @@ def test_what_was_trained_is_shown(searcher):
     app.click("Delete this model")
     assert any("No model was trained here yet" in text for text in app.said("info"))
     assert models() == ([], {})
+
+
+def test_a_dense_head_is_shown_by_its_own_ranking(searcher):
+    """Over a frozen trunk no embedding changes: all gains of these are 0."""
+    options = {"model": "tiny", "rate": 3e-3, "epochs": 6, "hold_out": ("mirrored",)}
+    result = train(small("siamese-dense", "dense", **options))["result"]
+    train(small("adapter", "other", model="tiny", epochs=1))
+    app = visit(**{"train.model": "dense"})
+    whole, *parts = frames(app)
+    shown = [result, result["reranked"], result["unseen"], result["unseen"]["reranked"]]
+    assert [table(part) for part in shown] == [
+        frame.iloc[:, :4].to_numpy().tolist() for frame in parts[:4]
+    ]
+    assert sum("order of the dense head" in one.value for one in app.test.markdown) == 2
+    brief = whole[whole["model"] == "dense"].iloc[0]
+    assert brief["auc: gain"] == {name: gain for name, *_, gain in table(shown[1])}["auc"]
 
 
 def test_several_models_stand_side_by_side(searcher):
@@ -328,6 +353,16 @@ def test_a_training_that_was_stopped_can_be_ended_with_its_best_epoch(searcher, 
     assert model.curves.scores == kept.curves.scores and model.curves.best == kept.curves.best
 
 
+def test_an_autoencoder_that_ranked_best_untrained_is_told_by_what_is_kept(searcher, monkeypatch):
+    scores = iter((0.9, 0.2, 0.4))
+    monkeypatch.setattr("aina_core.training.running.validation_score", lambda *_: next(scores, 0.3))
+    cut_short(small("autoencoder", "halves", epochs=9), epochs=2)
+    app = visit()
+    (told,) = [one.value for one in app.test.markdown if "held-out retrieval" in one.value]
+    assert "0.400, before training 0.900, best since 0.400 in epoch 2" in told
+    assert any("never the network as it began" in one.value for one in app.test.caption)
+
+
 def test_deleting_what_was_stopped(searcher):
     cut_short(small("siamese", "halves"))
     visit().click("Delete this training")
@@ -347,6 +382,35 @@ def test_a_training_that_failed_says_why_and_offers_a_smaller_rate(searcher, sta
     assert aina(*words).status == 0
     (model,), _ = models()
     assert np.isfinite(model.curves.scores).all()
+
+
+def test_a_failure_that_a_smaller_rate_does_not_mend(searcher, started, job):
+    settings = small("siamese", "full", rate=0.002)
+    cut_short(settings)
+    job(["train", "siamese", "--name", "full"], status=1, message="No space left on device")
+    app = visit()
+    assert "No space left on device" in app.said("error")
+    app.click("Go on")
+    words = started[0]
+    assert words[words.index("--rate") + 1] == "0.002"
+
+
+def test_going_on_takes_back_that_it_diverged(searcher):
+    with pytest.raises(TrainingError):
+        train(small("siamese", "wild", rate=3e37, groups=64, decay=10.0))
+    assert unfinished()[0].diverged
+    with pytest.raises(StoppedError):
+        train(small("siamese", "wild", rate=1e-4, groups=64, decay=10.0), stop=lambda: True)
+    assert not unfinished()[0].diverged
+
+
+def test_a_failure_is_over_once_there_is_a_model(searcher, job):
+    words = ["train", "siamese", "--name", "mine"]
+    job(words, status=2, message="The loss became nan.")
+    train(small("siamese", "mine", epochs=1))
+    assert "The loss became nan." not in visit().said("error")
+    job(words, status=2, message="There is a model named mine already.")
+    assert "There is a model named mine already." in visit().said("error")
 
 
 def test_a_training_that_failed_before_it_began(searcher, job):

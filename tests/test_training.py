@@ -1,5 +1,6 @@
 """Whole trainings of small networks: what they see, what they leave, and how they go on."""
 
+import json
 import shutil
 
 import numpy as np
@@ -14,10 +15,12 @@ from aina_core.embedding import load_embedder
 from aina_core.errors import InputError, StoppedError, TrainingError
 from aina_core.gallery import create, open_gallery, update
 from aina_core.models.trained import folder as trained_folder
+from aina_core.models.trained import manifest
 from aina_core.search import Searcher
 from aina_core.training import train, unfinished
 from aina_core.training.checkpoints import runs_folder
 from aina_core.training.evaluation import FIGURES
+from aina_core.training.inputs import Inputs
 from aina_core.training.material import plan
 from aina_core.training.objectives import objective
 
@@ -97,7 +100,7 @@ def test_what_is_judged_is_what_the_model_embeds(searcher, kind):
 @pytest.mark.parametrize("kind", ["siamese", "triplet", "vae"])
 def test_no_test_original_is_seen_in_training(searcher, tmp_path, kind):
     """Other pictures in the place of those held out: the weights are the same to the last bit."""
-    options = {**FAMILIES[kind], "hold_out": ("mirrored",), "changes": CHANGES}
+    options = {**FAMILIES[kind], "hold_out": ("rotated/90",), "changes": CHANGES}
     record = train(small(kind, "first", **options))
     other = tmp_path / "other"
     shutil.copytree(searcher.gallery.root, other)
@@ -174,6 +177,75 @@ def test_a_killed_training_goes_on(searcher, aina):
     assert run.json["epochs"] == epoch + 1 and "killed" in models.names()
 
 
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("judging the network as it is", "the last whole epoch is kept"),
+        ("judging what was trained", "the last whole epoch is kept"),
+        ("training", "epoch 0 of 1 is kept"),
+    ],
+)
+def test_judging_is_told_of_and_can_be_stopped(searcher, monkeypatch, phase, said):
+    monkeypatch.setattr("aina_core.training.inputs._BATCH", 4)
+    told = []
+
+    def stop():
+        if phase != "training":
+            return told[-1:] and told[-1][0] == phase and told[-1][1] > 4
+        return told[-1:] and told[-1][0] == phase and told[-1][1] == told[-1][2]  # to be scored
+
+    with pytest.raises(StoppedError, match=said):
+        train(small("siamese", "mine", epochs=1), progress=lambda *now: told.append(now), stop=stop)
+    assert all(done <= total for _, done, total in told)
+    assert train(small("siamese", "mine", epochs=1))["result"]["epochs"] == 1
+
+
+def test_a_frozen_trunk_looks_at_every_unchanged_picture_once(searcher, monkeypatch):
+    seen = []
+    made = Inputs.unit_rows
+
+    def unit_rows(self, embed, places, columns, **options):
+        seen.extend(zip(places.tolist(), columns.tolist(), strict=True))
+        return made(self, embed, places, columns, **options)
+
+    settings = small("siamese", "mine", model="tiny", epochs=3, patience=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Inputs, "unit_rows", unit_rows)
+        record = train(settings)
+    assert seen and len(set(seen)) == len(seen), "in three epochs, and before and after them"
+    monkeypatch.setattr("aina_core.training.running.FrozenTrunk", lambda *_: None)
+    other = train(small("siamese", "other", model="tiny", epochs=3, patience=0))
+    assert other["curves"]["scores"] == pytest.approx(record["curves"]["scores"], abs=1e-5)
+    for part in ("before", "after"):
+        assert other["result"][part] == pytest.approx(record["result"][part], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["triplet", "siamese-dense", "vae"])
+def test_losses_are_computed_in_full_precision(searcher, monkeypatch, kind):
+    """Under half precision of the networks, as on a CUDA device, the losses are float32."""
+    half = []
+
+    def precision(device):
+        half.append(device)
+        return torch.autocast("cpu", torch.bfloat16)
+
+    def checked(settings, inputs):
+        compute = objective(settings, inputs)
+
+        def loss(network, batch):
+            assert not torch.is_autocast_enabled("cpu")
+            found = compute(network, batch)
+            assert found.dtype == torch.float32
+            return found
+
+        return loss
+
+    monkeypatch.setattr("aina_core.training.objectives.precision", precision)
+    monkeypatch.setattr("aina_core.training.running.objective", checked)
+    record = train(small(kind, "half", epochs=1))
+    assert half and np.isfinite(record["curves"]["losses"][1])
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best_epoch(searcher, monkeypatch):
     calls = []
     settings = small("siamese", "sick", epochs=3, patience=0)
@@ -194,7 +266,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best_epoch(searcher, monke
             train(settings)
     kept = unfinished()[0].curves
     assert kept.epoch == kept.best and all(np.isfinite(score) for score in kept.scores)
-    with pytest.raises(StoppedError, match=f"epoch {kept.epoch} of 3 is kept"):
+    with pytest.raises(StoppedError, match="the last whole epoch is kept"):
         train(small("siamese", "sick", epochs=3, patience=0, rate=1e-5), stop=lambda: True)
 
 
@@ -238,7 +310,10 @@ def test_a_trained_trunk_and_its_explanations(searcher):
     )
     assert record["trunk_trained"] and models.get("whole").dim == 5
     assert any(key.startswith("trunk.") for key in weights("whole"))
-    frozen = train(small("siamese", "part", model="tiny", head_dim=5))
+    path = trained_folder() / "whole" / "model.json"
+    path.write_text(json.dumps({**manifest("whole"), "base_sha256": "0" * 64}))
+    assert models.state("whole").status == "ready", "it needs nothing of its base's file any more"
+    frozen = train(small("siamese", "part", model="tiny"))
     assert {key.partition(".")[0] for key in weights("part")} == {"head"}
     assert not frozen["trunk_trained"]
     for name in ("whole", "part"):

@@ -46,6 +46,8 @@ def test_a_huge_rate_keeps_only_what_a_smaller_one_can_go_on_from(searcher, kind
     assert len(kept) == 1 and finite(kept[0])
     record = train(small(kind, "wild", rate=1e-4, **options))
     assert record["curves"]["scores"][: waiting.curves.epoch + 1] == waiting.curves.scores
+    rates = [[1, rate]] if waiting.curves.epoch else []
+    assert record["curves"]["rates"] == [*rates, [waiting.curves.epoch + 1, 1e-4]]
     assert record["result"]["epochs"] == 3 and finite(folder() / "wild" / "weights.safetensors")
 
 

@@ -154,7 +154,7 @@ def test_groups_by_code_leave_out_what_has_no_partner():
 
 def test_a_split_has_everyone_once_and_tears_no_family():
     ids = [f"{n}" for n in range(40)]
-    kin = families(ids, [("0", "1"), ("1", "2"), ("7", "9"), ("3", "elsewhere")])
+    kin = families(ids, [("0", "1"), ("1", "2"), ("7", "9"), ("3", "elsewhere")]).of
     assert kin[0] == kin[1] == kin[2] and kin[7] == kin[9] and len(set(kin.tolist())) == 37
     made = split(kin, 0.5, 4)
     parts = (made.train, made.validation, made.test)
@@ -206,6 +206,18 @@ def test_hits_by_a_plain_loop():
         ("siamese", {"positives": "colour"}, "no positives 'colour'"),
         ("siamese", {"hold_out": ("rotated/45",)}, "not among the changes"),
         ("siamese", {"hold_out": ("modifications",), "changes": ("modifications",)}, "leave some"),
+        ("siamese", {"hold_out": ("mirrored",)}, "mirrors and crops, so mirrored cannot"),
+        ("siamese", {"hold_out": ("cropped/center",)}, "so cropped/center cannot be held out"),
+        ("adapter", {"model": "tiny", "head_dim": 128}, "--head-dim is of the head linear, which"),
+        ("siamese", {"model": "tiny", "shrinkage": 0.5}, "--shrinkage is of the head whitening"),
+        ("triplet", {"loss": "infonce", "margin": 0.1}, "--margin is of the losses contrastive"),
+        ("siamese", {"mining": "semi-hard"}, "--mining is of the loss triplet"),
+        ("triplet", {"temperature": 0.1}, "--temperature is of the losses infonce and supcon"),
+        ("siamese-dense", {"margin": 1.0}, "--margin is of the losses"),
+        ("siamese", {"model": "tiny", "side": 64}, "--side is of a network from scratch"),
+        ("adapter", {"model": "tiny", "dim": 0}, "dimension is 0"),
+        ("triplet", {"combine": "concat"}, "--combine is of the kind siamese-dense"),
+        ("triplet", {"trunk": "frozen"}, "--trunk is of a registered model"),
         ("siamese-dense", {"loss": "triplet"}, "loss of its own"),
         ("vae", {"positives": "labels"}, "needs no positives"),
         ("vae", {"model": "tiny"}, "from scratch"),

@@ -1,12 +1,15 @@
 """What is trained on and judged by, where there is little of it."""
 
+import shutil
+
 import numpy as np
 import pytest
 from trainings import CHANGES, narrow, small
 
 from aina_core import images, modifications
-from aina_core.embedding import preprocess
+from aina_core.embedding import load_embedder, preprocess
 from aina_core.errors import InputError
+from aina_core.gallery import Annotation, create, update
 from aina_core.models.trained import recipe_of
 from aina_core.training import train
 from aina_core.training.checkpoints import runs_folder
@@ -101,6 +104,48 @@ def test_trained_on_counts_those_that_the_loss_sees(searcher):
     assert train(settings)["result"]["trained_on"] == able
     other = train(small("adapter", "y", model="tiny", epochs=1))["result"]["trained_on"]
     assert other == len(made.split.train)
+
+
+def test_pairs_join_by_way_of_images_that_are_not_trained_on(searcher, tmp_path):
+    """Not drawn, a copy, or a modification: strangers would be pushed apart as negatives."""
+    root = tmp_path / "chained"
+    shutil.copytree(searcher.gallery.root, root)
+    ids = searcher.ids
+    shutil.copyfile(root / ids[0], root / "zz.png")  # a copy: the first by name is the original
+    gallery = create("chained", root)
+    update(gallery, load_embedder("tiny", device="cpu"))
+    drawn = {one.id for one in plan(small("siamese", "x", originals=30), gallery).originals}
+    bridges = [i for i in ids if i not in drawn and i != ids[0]]
+    kept = [i for i in ids if i in drawn and i != ids[0]]
+    pairs = ((kept[0], bridges[0]), (bridges[0], kept[1]), (kept[2], kept[3]))
+    pairs += ((kept[4], bridges[1]), ("zz.png", kept[5]), (ids[0], kept[6]), (ids[0], "zz.png"))
+    pairs += tuple(zip(kept[7:16], kept[16:25], strict=False))
+    options = {"gallery": "chained", "model": "tiny", "originals": 30}
+    settings = small("adapter", "x", pairs=pairs, **options)
+    made = plan(settings, gallery)
+    code = {one.id: code for one, code in zip(made.originals, made.codes, strict=True)}
+    assert code[kept[0]] == code[kept[1]] >= 0, "their bridge was not drawn"
+    assert code[kept[5]] == code[kept[6]] >= 0, "by way of a copy"
+    assert code[kept[0]] != code[kept[2]] == code[kept[3]] and code[kept[4]] == -1
+    family = np.flatnonzero(made.codes == code[kept[0]])
+    parts = (made.split.train, made.split.validation, made.split.test)
+    assert sum(np.isin(family, part).any() for part in parts) == 1
+    result = train(settings)["result"]
+    passed = 2  # to one that was not drawn and joins no other, and between a copy and its original
+    assert result["given_pairs"] == {"used": len(pairs) - passed, "passed_over": passed}
+
+
+def test_a_pair_of_a_modification_is_one_of_its_original(searcher):
+    ids = searcher.ids
+    searcher.gallery.catalogue.annotate(
+        (i, Annotation(f"thing {n % 20}", "", {"modification": "original" if n < 20 else "b/w"}))
+        for n, i in enumerate(ids)
+    )
+    pairs = ((ids[20], ids[1]), *zip(ids[2:10], ids[10:18], strict=True))
+    settings = small("adapter", "x", model="tiny", pairs=pairs, test_share=0.2)
+    made = plan(settings, searcher.gallery)
+    assert len(made.originals) == 20 and made.pairs_used == len(pairs)
+    assert made.codes[0] == made.codes[1] >= 0
 
 
 def test_the_small_pictures_are_those_of_the_pipeline(searcher):

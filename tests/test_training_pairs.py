@@ -29,7 +29,7 @@ def odd(first, second):
 
 
 def test_the_nearest_by_cosine_in_the_order_of_the_head(monkeypatch):
-    monkeypatch.setattr("aina_core.training.evaluation.CANDIDATES", 7)
+    monkeypatch.setattr("aina_core.training.evaluation.FEWEST", 7)
     rows = unit(np.random.default_rng(4), 30, 3)
     asked = np.array([2, 11, 29])
     for k in (3, 12):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -15,8 +14,7 @@ from aina_core.gallery import Gallery
 from aina_core.models import ModelName
 from aina_core.models.trained import trained
 from aina_core.training import KINDS, Settings, settle, unfinished
-from aina_core.training.pairs_file import keep_pairs, read_pairs
-from aina_core.training.settings import AUTOENCODERS
+from aina_core.training.settings import AUTOENCODERS, USUAL_POSITIVES
 from ui import resources, state, training_settings
 from ui.settings import one_of
 from ui.text import plain
@@ -37,7 +35,6 @@ _POSITIVES = {
     "augment": "an image, randomly changed",
     "pairs": "pairs in a CSV",
 }
-_USUAL_POSITIVES = {"siamese": "augment"}
 _SCRATCH = "from scratch"
 _NO_PAIRS = "Choose the CSV of pairs first: two image ids a line."
 
@@ -108,7 +105,7 @@ def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
     chosen = st.segmented_control(
         "What belongs together",
         offered,
-        default=_USUAL_POSITIVES.get(kind, "modifications"),
+        default=USUAL_POSITIVES.get(kind, "modifications"),
         format_func=_POSITIVES.__getitem__,
         required=True,
         help="What shall come near to each other; everything else is moved apart.",
@@ -147,11 +144,7 @@ def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
     )
     if sent is None:
         return (), _NO_PAIRS
-    try:
-        ids = gallery.catalogue.images()
-        return read_pairs(Path(keep_pairs(sent.getvalue(), ids)), ids), ""
-    except AinaError as error:
-        return (), str(error)
+    return resources.training_pairs(gallery, sent.getvalue())
 
 
 def _settled(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from aina_core.training import Settings
-from aina_core.training.pairs_file import keep_pairs
+from aina_core.training.pairs_file import as_csv, keep_pairs
 
 _EVERY = (
     *("hold_out", "epochs", "patience", "groups", "rate", "decay", "originals", "judged"),
     *("test_share", "seed"),
 )
 _ENCODER = ("model", "members")
-_METRIC = (*("loss", "mining", "margin", "temperature", "head", "head_dim", "shrinkage"),)
-_NETWORK = ("trunk", "side", "dim")
+_METRIC = ("loss", "mining", "margin", "temperature", "head_dim", "shrinkage")
+_NETWORK = ("trunk", "combine", "side", "dim")
 
 
 def arguments(settings: Settings, **changed: Any) -> list[str]:
@@ -34,7 +32,7 @@ def arguments(settings: Settings, **changed: Any) -> list[str]:
     words += ["--changes", *settings.changes]
     for name in _names(settings):
         value = values[name]
-        if value in (None, "", []) or (name in ("head_dim", "side", "dim") and not value):
+        if value in (None, "", []):
             continue
         given = value if isinstance(value, list) else [value]
         words += [f"--{name.replace('_', '-')}", *map(str, given)]
@@ -43,27 +41,17 @@ def arguments(settings: Settings, **changed: Any) -> list[str]:
 
 def _names(settings: Settings) -> list[str]:
     """The settings that the command line takes, for this kind, beside the positives."""
-    names = list(_EVERY)
     if settings.reconstructs:
-        return [*names, "side", "dim"]
-    names += _ENCODER
-    if settings.kind == "siamese-dense":
-        names.append("combine")
-    else:
-        names += [name for name in _METRIC if name != "head" or settings.head != "none"]
-        # without a head, over a trunk that is trained: said, since another is usual
-        names += ["head"] if settings.head == "none" and settings.model else []
-    if settings.kind != "adapter":
-        names += [name for name in _NETWORK if name != "trunk" or settings.model]
-    return names
+        return [*_EVERY, "side", "dim"]
+    # without a model there is no head to be chosen, nor beside a dense one
+    head = ("head",) if settings.model and settings.kind != "siamese-dense" else ()
+    idle = settings.idle()
+    names = (*_EVERY, *_ENCODER, *_METRIC, *head, *_NETWORK)
+    return [name for name in names if name not in idle]
 
 
 def _positives(settings: Settings) -> str:
     """What belongs together; pairs as a file, which has them as they are stored."""
     if settings.positives != "pairs":
         return settings.positives
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["first image", "second image"])
-    writer.writerows(settings.pairs)
-    return str(keep_pairs(text.getvalue().encode()))
+    return str(keep_pairs(as_csv(settings.pairs)))

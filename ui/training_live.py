@@ -9,7 +9,7 @@ import streamlit as st
 
 from aina_core import figures, training, work
 from aina_core.errors import AinaError, InputError
-from aina_core.training import Unfinished
+from aina_core.training import Settings, Unfinished
 from aina_core.work import Job
 from ui.components import plot
 from ui.text import plain
@@ -18,10 +18,17 @@ from ui.training_command import arguments
 
 # After a loss that is no number: what the learning rate is divided by, and the largest to go on at.
 _SLOWER, _LARGEST_RATE = 10, 0.01
-CURVES_TOLD = (
-    "Held-out retrieval is measured after every epoch on originals that the loss never sees; the "
-    "epoch in which it is best is kept."
-)
+
+
+def curves_told(settings: Settings) -> str:
+    """What the curves are, and which epoch is kept."""
+    first = ""
+    if settings.reconstructs:
+        first = ", of an autoencoder never the network as it began, whose decoder draws nothing"
+    return (
+        "Held-out retrieval is measured after every epoch on originals that the loss never sees; "
+        f"the epoch in which it is best is kept{first}."
+    )
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,16 @@ def _courses() -> list[_Course]:
     jobs: dict[str, Job] = {}
     for job in work.jobs():  # the newest first
         name = _name_of(job)
-        if name and (job.active or job.state == "failed" or name in kept):
+        if name and (job.active or _failed_last(name, job) or name in kept):
             jobs.setdefault(name, job)
     there = {*kept, *(n for n, job in jobs.items() if job.active or job.state == "failed")}
     found = [_Course(name, jobs.get(name), kept.get(name)) for name in sorted(there)]
     return sorted(found, key=lambda one: not one.running)
+
+
+def _failed_last(name: str, job: Job) -> bool:
+    """Whether a job has failed, and its training has not become a model since."""
+    return job.state == "failed" and job.started > training.finished_at(name)
 
 
 def _name_of(job: Job) -> str:
@@ -138,15 +150,17 @@ def _progress(one: _Course) -> None:
 def _curves(kept: Unfinished) -> None:
     curves = kept.curves
     now, best, before = curves.scores[-1], curves.scores[curves.best], curves.scores[0]
+    # of an autoencoder it can have been better before training, which is never kept
+    place = "best" if best >= before else "best since"
     st.markdown(
         f"Epoch {curves.epoch:,} of at most {kept.settings.epochs:,} · held-out retrieval "
-        f"{now:.3f}, best {best:.3f} in epoch {curves.best:,}, before training {before:.3f}"
+        f"{now:.3f}, before training {before:.3f}, {place} {best:.3f} in epoch {curves.best:,}"
     )
     if not curves.epoch:
         return  # before the first step there is nothing to be drawn
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key=f"live-{kept.name}", name=f"training {kept.name}")
-    st.caption(CURVES_TOLD)
+    st.caption(curves_told(kept.settings))
 
 
 def _ways_on(one: _Course) -> None:
@@ -156,17 +170,18 @@ def _ways_on(one: _Course) -> None:
     places = st.columns([2, 2, 1])
     kept = one.kept
     if kept is not None:
+        slower = one.failed and kept.diverged
         rate = min(kept.settings.rate / _SLOWER, _LARGEST_RATE)
-        label = f"Go on at a rate of {rate:g}" if one.failed else "Go on"
+        label = f"Go on at a rate of {rate:g}" if slower else "Go on"
         if places[0].button(
             label,
             key=f"train.go.{one.name}",
             type="primary",
             icon=":material/play_arrow:",
             disabled=busy,
-            help=told or _from_where(kept, one.failed),
+            help=told or _from_where(kept, slower),
         ):
-            _go_on(one, kept, {"rate": rate} if one.failed else {})
+            _go_on(one, kept, {"rate": rate} if slower else {})
         if kept.curves.best and places[1].button(
             f"Keep epoch {kept.curves.best:,} as the model",
             key=f"train.keep.{one.name}",
@@ -181,8 +196,8 @@ def _ways_on(one: _Course) -> None:
             _delete(one)
 
 
-def _from_where(kept: Unfinished, failed: bool) -> str:
-    if failed:
+def _from_where(kept: Unfinished, slower: bool) -> str:
+    if slower:
         return "A smaller learning rate takes smaller steps, so that the loss stays a number."
     return f"From epoch {max(kept.curves.epoch, 0):,}, as if nothing had happened."
 

@@ -18,7 +18,7 @@ from ui import state, training_pictures, widgets
 from ui.components import plot
 from ui.text import plain
 from ui.training import NAMES
-from ui.training_live import CURVES_TOLD
+from ui.training_live import curves_told
 
 _HEADER = ["figure", "before", "after", "gain, with its 95% interval"]
 _MEANING = {
@@ -39,6 +39,10 @@ _POSITIVES = {
     "pairs": "pairs of a file",
     "": "—",
 }
+_AS_RANKED = (
+    "The same search with the nearest put into the order of the dense head, the most probably "
+    "alike first:"
+)
 
 
 def choose() -> TrainedModel | None:
@@ -93,7 +97,7 @@ def _side_by_side(found: Sequence[TrainedModel]) -> None:
     """Draw what every model gained over what it began as."""
     rows = []
     for one in found:
-        gains = {cells[0]: cells[3] for cells in table(one.result)}
+        gains = {cells[0]: cells[3] for cells in table(one.result.get("reranked", one.result))}
         rows.append(
             [
                 *(one.name, NAMES.get(one.settings.kind, "?"), one.settings.gallery),
@@ -104,7 +108,10 @@ def _side_by_side(found: Sequence[TrainedModel]) -> None:
     columns = ["model", "kind", "gallery", "began as", "taught by"]
     frame = pd.DataFrame(rows, columns=[*columns, *(f"{name}: gain" for name in _BRIEF)])
     with st.expander(f"All {len(found)}, side by side", icon=":material/table_rows:"):
-        st.caption("Each gain is over what that model began as, on its own held-out originals.")
+        st.caption(
+            "Each gain is over what that model began as, on its own held-out originals; of a dense "
+            "head it is that of its own ranking."
+        )
         st.dataframe(frame, hide_index=True, height="content" if len(found) < 10 else 380)
 
 
@@ -117,16 +124,25 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
         f"seen; trained on {result['trained_on']:,}, {result['epochs']:,} epochs in "
         f"{result['training_seconds']:,.0f} s, kept epoch {result['best_epoch']:,}."
     )
+    if len(model.curves.rates) > 1:
+        told = ", ".join(f"{rate:g} from epoch {n:,}" for n, rate in model.curves.rates)
+        st.markdown(f"Its learning rate was changed on the way: {told}.")
+    if "given_pairs" in result:
+        given = result["given_pairs"]
+        st.markdown(
+            f"Of the pairs {given['used']:,} joined originals; {given['passed_over']:,} were "
+            "passed over, since they join none of those that were drawn."
+        )
     if not result["best_epoch"]:
         st.info(
             "No epoch had a better held-out retrieval than the beginning, so the model is as it "
             "began: give it more originals, other positives, or another learning rate."
         )
-    _gains(result)
+    _part(result)
     if "unseen" in result:
         changes = ", ".join(result["unseen"]["changes"])
         st.markdown(f"On changes alone that training has not seen ({plain(changes)}):")
-        _gains(result["unseen"])
+        _part(result["unseen"])
     if "pairs" in result:
         low, high = result["pairs"]["interval"]
         st.markdown(
@@ -138,7 +154,7 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key="curves", name=f"training {model.name}")
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.caption(CURVES_TOLD)
+    left.caption(curves_told(model.settings))
     right.download_button(
         "JSON",
         lambda: json.dumps(
@@ -153,6 +169,16 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
     )
     if model.settings.kind in AUTOENCODERS:
         training_pictures.show(gallery, model)
+
+
+def _part(part: dict[str, Any]) -> None:
+    """Draw what the embedding gained, and what its head for pairs gained where it has one."""
+    if "reranked" in part:
+        st.markdown("By the embedding alone:")
+    _gains(part)
+    if "reranked" in part:
+        st.markdown(_AS_RANKED)
+        _gains(part["reranked"])
 
 
 def _gains(part: dict[str, Any]) -> None:

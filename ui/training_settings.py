@@ -8,10 +8,19 @@ from typing import Any
 import streamlit as st
 
 from aina_core.errors import AinaError
-from aina_core.models.encoders import COMBINATIONS, SIDES
+from aina_core.models.encoders import COMBINATIONS, HEADS, SIDES
 from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training import Settings, settle
-from aina_core.training.settings import HEADS, LOSSES, MINING, SETS, TRUNKS
+from aina_core.training.settings import (
+    AUGMENTED,
+    LARGEST_DIM,
+    LARGEST_SEED,
+    LARGEST_SIDE,
+    LOSSES,
+    MINING,
+    SETS,
+    TRUNKS,
+)
 from ui.text import plain
 
 _SETS = {"modifications": "the 18 modifications", "profiles": "the five profiles"}
@@ -31,7 +40,6 @@ _LOSS_HELP = (
     "multi-similarity weighs pairs by how hard they are; InfoNCE and supervised contrastive "
     "compare every pair with all others of the batch."
 )
-_LARGEST_SIDE = 256
 _WIDE = 4
 
 
@@ -87,11 +95,13 @@ class _Drawn:
         )
         if changes and changes != [usual]:
             self.found["changes"] = tuple(changes)
+        offered = dict.fromkeys(n for c in changes or [usual] for n in SETS.get(c, (c,)))
+        augmented = self._settled().positives == "augment"
         held = st.multiselect(
             "Of these, held out",
-            tuple(dict.fromkeys(n for c in changes or [usual] for n in SETS.get(c, (c,)))),
+            [name for name in offered if not (augmented and name.startswith(AUGMENTED))],
             help="Training never sees these; the table at the end judges them on their own too.",
-            key=f"train.hold_out.{self._kind}",
+            key=f"train.hold_out.{self._kind}{'.augmented' if augmented else ''}",
         )
         if held:
             self.found["hold_out"] = tuple(held)
@@ -120,7 +130,7 @@ class _Drawn:
         if model and kind != "siamese-dense":
             self._head()
         if not model:
-            sides = tuple(range(SIDES, _LARGEST_SIDE + 1, SIDES))
+            sides = tuple(range(SIDES, LARGEST_SIDE + 1, SIDES))
             self._one_of(
                 "side",
                 "Side, pixels",
@@ -129,7 +139,7 @@ class _Drawn:
                 "four times as long.",
             )
             self._number(
-                *("dim", "Length of the embedding", 2, 4096, 16),
+                *("dim", "Length of the embedding", 2, LARGEST_DIM, 16),
                 "How many numbers an image becomes.",
             )
 
@@ -153,7 +163,7 @@ class _Drawn:
         head = self._settled().head
         if head == "linear":
             self._number(
-                *("head_dim", "Length of the embedding", 2, 4096, 16),
+                *("head_dim", "Length of the embedding", 2, LARGEST_DIM, 16),
                 "How many numbers an image becomes after the linear head.",
             )
         if head == "whitening":
@@ -230,7 +240,9 @@ class _Drawn:
             "Of so many held-out originals the changed versions are searched for at the end; more "
             "make intervals narrower.",
         )
-        number("seed", "Seed", 0, 2**31 - 1, 1, "The same seed gives the same split and weights.")
+        number(
+            "seed", "Seed", 0, LARGEST_SEED, 1, "The same seed gives the same split and weights."
+        )
 
     def _settled(self) -> Settings:
         """What comes of what is chosen so far."""

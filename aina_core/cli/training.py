@@ -179,6 +179,11 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         f"trained on {result['trained_on']:,} originals, held out {result['held_out']:,}, "
         f"in {result['seconds']:.0f} s"
     ]
+    if "given_pairs" in result:
+        given = result["given_pairs"]
+        lines.append(
+            f"pairs that joined originals: {given['used']:,}; passed over: {given['passed_over']:,}"
+        )
     for part in filter(None, (result, result.get("unseen"))):
         if part is not result:
             lines.append(f"changes not seen in training: {', '.join(part['changes'])}")
@@ -228,7 +233,11 @@ def _show(options: argparse.Namespace, reporter: Reporter) -> str:
         "settings": found.settings.as_dict(),
         "curves": found.curves.as_dict(),
     }
-    show(options, document, "\n".join(_lines(found.result)))
+    lines = _lines(found.result)
+    if len(found.curves.rates) > 1:  # the settings have the last one alone
+        told = ", ".join(f"{rate:g} from epoch {n}" for n, rate in found.curves.rates)
+        lines.insert(1, f"learning rate: {told}")
+    show(options, document, "\n".join(lines))
     return options.name
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 TRUNKS = ("model", "residual", "convolutional")
-HEADS = ("none", "linear", "residual", "whitening")
+HEADS = ("linear", "residual", "whitening", "none")
 COMBINATIONS = ("symmetric", "concat")
 DECODERS = ("plain", "variational")
 #: Channels of the stages from scratch: each halves height and width.

@@ -5,6 +5,7 @@
     AINA_HOME/.trained/NAME/
       model.json           architecture, base, data, settings, figures, versions, checksums
       weights.safetensors  the tensors that were trained
+      pairs-….csv          the pairs that it was trained by, where it was
 
 Of a trunk that was not trained only the checksum is kept: its weights come from where the
 registered model has them, and another file of weights is refused.
@@ -85,7 +86,8 @@ class TrainedFile:
     Attributes:
         path: of the file.
         sha256: as the manifest has it.
-        base: the registered model that its trunk is; empty where there is none.
+        base: the registered model whose weights its trunk has; empty where there is none, and
+            where the trunk was trained, so that its weights are in the file.
         base_sha256: of that model's weights when the head was trained on them.
     """
 
@@ -149,7 +151,7 @@ def _spec(path: Path, size: int, mtime_ns: int) -> ModelSpec:
         source = TrainedFile(
             path.parent / WEIGHTS,
             str(record["sha256"]),
-            made.base,
+            "" if record["trunk_trained"] else made.base,
             str(record["base_sha256"]),
         )
         return spec_of(name, str(record["kind"]), made, source, bool(record["trunk_trained"]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.gallery import Gallery, folder_label
+from aina_core.gallery import Annotation, Gallery, ImageRecord, folder_label
 from aina_core.similarity.sets import MODIFICATION, ORIGINAL
 
 
@@ -43,12 +43,8 @@ def find_originals(gallery: Gallery, count: int | None, seed: int) -> list[Origi
         InputError: the gallery has fewer than two.
     """
     annotations = gallery.catalogue.annotations()
-    usable = [r for r in gallery.catalogue.images().values() if r.failure is None]
-    named = [
-        record
-        for record in usable
-        if record.id in annotations and annotations[record.id].columns.get(MODIFICATION) == ORIGINAL
-    ]
+    usable = _usable(gallery)
+    named = [record for record in usable if _is_named(annotations.get(record.id))]
     found, seen = [], set()
     for record in named or usable:
         if record.sha256 not in seen:
@@ -65,3 +61,37 @@ def find_originals(gallery: Gallery, count: int | None, seed: int) -> list[Origi
         return found
     rng = np.random.default_rng(seed)
     return [found[place] for place in np.sort(rng.choice(len(found), count, replace=False))]
+
+
+def stand_for(gallery: Gallery) -> dict[str, str]:
+    """Return for images that are no originals (see `find_originals`) the id that they stand for.
+
+    For a file with the same bytes that is the first of them; for a modification the original of the
+    same label, where just one has it.
+    """
+    annotations = gallery.catalogue.annotations()
+    usable = _usable(gallery)
+    named = [record for record in usable if _is_named(annotations.get(record.id))]
+    first: dict[str, str] = {}
+    by_label: dict[str, set[str]] = {}
+    for record in named:
+        kept = first.setdefault(record.sha256, record.id)
+        by_label.setdefault(annotations[record.id].label, set()).add(kept)
+    found = {}
+    for record in usable:
+        note = annotations.get(record.id)
+        own = by_label.get(note.label, set()) if note is not None and note.label else set()
+        modified = named and not _is_named(note) and len(own) == 1
+        meant = next(iter(own)) if modified else first.setdefault(record.sha256, record.id)
+        if meant != record.id:
+            found[record.id] = meant
+    return found
+
+
+def _usable(gallery: Gallery) -> list[ImageRecord]:
+    return [r for r in gallery.catalogue.images().values() if r.failure is None]
+
+
+def _is_named(note: Annotation | None) -> bool:
+    """Whether the labels file says of an image that it is an original."""
+    return note is not None and note.columns.get(MODIFICATION) == ORIGINAL

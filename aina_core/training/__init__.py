@@ -3,7 +3,14 @@
 from aina_core.training.running import train
 from aina_core.training.settings import KINDS, Settings
 from aina_core.training.settling import settle
-from aina_core.training.stored import TrainedModel, Unfinished, delete, models, unfinished
+from aina_core.training.stored import (
+    TrainedModel,
+    Unfinished,
+    delete,
+    finished_at,
+    models,
+    unfinished,
+)
 
 __all__ = [
     "KINDS",
@@ -11,6 +18,7 @@ __all__ = [
     "TrainedModel",
     "Unfinished",
     "delete",
+    "finished_at",
     "models",
     "settle",
     "train",

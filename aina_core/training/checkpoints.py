@@ -3,11 +3,13 @@
 ::
 
     AINA_HOME/.trained/.runs/NAME/
-      run.json                 settings, curves, the best epoch, checksums of the tensors
+      run.json                 settings, curves, the best epoch, checksums of the tensors, and
+                               whether the last process ended because something was not finite
       state-7.safetensors      what is trained, and Adam's moments, after epoch 7
       best-5.safetensors       what is trained, as it was when the retrieval score was best
       spent.json               the seconds that processes have been at it
       pictures.u8, .json       small pictures (`pictures.py`)
+      pairs-….csv              the pairs, where it is by a file of them (`pairs_file.py`)
       model/                   what is about to be put in its place, once it has ended
       lock                     held while it is trained
 
@@ -28,6 +30,7 @@ from aina_core import paths
 from aina_core.errors import DamagedError, InputError
 from aina_core.models import load_tensors
 from aina_core.models.trained import folder as trained_folder
+from aina_core.training.pairs_file import store_pairs
 from aina_core.training.settings import Settings
 from aina_core.work import Progress
 
@@ -46,12 +49,14 @@ class Curves:
         scores: the retrieval score that early stopping looks at.
         seconds: spent on training so far.
         best: the epoch of the best score; of an autoencoder not number 0, once there is another.
+        rates: (number of an epoch, the learning rate from it on); empty where it was not kept.
     """
 
     losses: list[float | None] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     seconds: float = 0.0
     best: int = 0
+    rates: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
@@ -60,7 +65,34 @@ class Curves:
 
     def as_dict(self) -> dict[str, Any]:
         """Return them as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "rates": [list(pair) for pair in self.rates]}
+
+    def go_on_at(self, rate: float) -> None:
+        """Note the rate of the next epoch, where it is another than before."""
+        kept = [(epoch, used) for epoch, used in self.rates if epoch <= self.epoch]
+        if not kept or kept[-1][1] != rate:
+            kept.append((self.epoch + 1, rate))
+        self.rates = kept
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Curves:
+        """Read what `as_dict` gave.
+
+        Raises:
+            DamagedError: it is something else.
+        """
+        try:
+            rates = [(int(epoch), float(rate)) for epoch, rate in value.get("rates", [])]
+            found = cls(**{**value, "rates": rates})
+            told = [*found.losses[1:], *found.scores, found.seconds]
+            whole = len(found.losses) == len(found.scores)
+            whole &= all(map(math.isfinite, told)) and isinstance(found.best, int)
+            whole &= 0 <= found.best < max(len(found.scores), 1)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise DamagedError(f"The curves of a training cannot be read: {error}") from None
+        if not whole:
+            raise DamagedError("The curves of a training cannot be read: they do not fit together.")
+        return found
 
 
 class Checkpoint:
@@ -72,6 +104,7 @@ class Checkpoint:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._settings = settings.as_dict()
         self.folder = runs_folder() / settings.name
         self._record = self.folder / "run.json"
 
@@ -86,22 +119,25 @@ class Checkpoint:
         """
         try:
             record = paths.read_json(self._record)
-            kept = Settings.from_dict(record["settings"])
-            curves = Curves(**record["curves"])
+            kept = Settings.from_dict(record["settings"], self.folder)
+            curves = Curves.from_dict(record["curves"])
             files = {name: str(file) for name, file in record["files"].items()}
-        except (DamagedError, KeyError, TypeError, AttributeError):
+            other, checksums = record["key"] != key, dict(record["checksums"])
+        except (DamagedError, KeyError, TypeError, ValueError, AttributeError):
             self._write(Curves(), {}, key)
             return Curves()
-        other = record["key"] != key or _fixed(kept) != _fixed(self.settings)
+        other |= _fixed(kept) != _fixed(self.settings)
         if other and curves.epoch >= 0:
             what = "images" if record["key"] != key else "settings"
             raise InputError(
                 f"A training named {self.settings.name} with other {what} has not ended; choose "
                 f"another name, or run: python -m aina_core train delete {self.settings.name}"
             )
-        if other or any(not self._whole(name, record["checksums"]) for name in files.values()):
+        if other or any(not self._whole(name, checksums) for name in files.values()):
             self._write(Curves(), {}, key)
             return Curves()
+        if record.get("diverged"):
+            self._write(curves, files, key)  # it may fail for another reason now
         return curves
 
     def _whole(self, name: str, checksums: Mapping[str, str]) -> bool:
@@ -142,12 +178,14 @@ class Checkpoint:
         """
         count = curves.best + 1
         best = self._files()["best"]
-        kept = Curves(curves.losses[:count], curves.scores[:count], curves.seconds, curves.best)
-        self._write(kept, {"state": best, "best": best}, key)
+        rates = [pair for pair in curves.rates if pair[0] < count]
+        scores = curves.losses[:count], curves.scores[:count]
+        kept = Curves(*scores, curves.seconds, curves.best, rates)
+        self._write(kept, {"state": best, "best": best}, key, diverged=True)
 
     def forget(self, key: str) -> None:
-        """Begin anew the next time; see `begin` for the key."""
-        self._write(Curves(), {}, key)
+        """Begin anew the next time, since this diverged; see `begin` for the key."""
+        self._write(Curves(), {}, key, diverged=True)
 
     def state(self) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
         """Return the tensors of the last epoch, and the optimizer's by number and name."""
@@ -167,16 +205,20 @@ class Checkpoint:
             return dict(paths.read_json(self._record).get("files", {}))
         return {}
 
-    def _write(self, curves: Curves, files: Mapping[str, str], key: str) -> None:
+    def _write(
+        self, curves: Curves, files: Mapping[str, str], key: str, *, diverged: bool = False
+    ) -> None:
+        store_pairs(self.folder, self.settings.pairs, self._settings["pairs"])
         checksums = {name: paths.file_checksum(self.folder / name) for name in files.values()}
         paths.write_json(
             self._record,
             {
-                "settings": self.settings.as_dict(),
+                "settings": self._settings,
                 "key": key,
                 "curves": curves.as_dict(),
                 "files": dict(files),
                 "checksums": checksums,
+                "diverged": diverged,
             },
         )
 
@@ -237,4 +279,5 @@ def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 
 
 def _fixed(settings: Settings) -> dict[str, Any]:
-    return {name: value for name, value in settings.as_dict().items() if name not in _FREE}
+    free = {*_FREE, *settings.idle()}
+    return {name: value for name, value in settings.as_dict().items() if name not in free}

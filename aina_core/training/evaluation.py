@@ -9,6 +9,7 @@ import numpy as np
 
 from aina_core import metrics
 from aina_core.metrics import Over
+from aina_core.reranking import FEWEST
 from aina_core.studies import estimates
 from aina_core.studies.modified import draw_pairs
 from aina_core.studies.words import short, span
@@ -25,8 +26,6 @@ K = 5
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: Two lots of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
 Logits = Callable[[np.ndarray, np.ndarray], np.ndarray]
-#: Of how many nearest by cosine a head for pairs settles the order, at least.
-CANDIDATES = 100
 
 _KS = (1, 3, 5)
 _BLOCK_ROWS = 512
@@ -43,10 +42,10 @@ def nearest_others(
         rows: float32 (n, dim), unit rows.
         own: int64 (q,), where each query stands in `rows`.
         k: how many.
-        logits: of a head for pairs: the `CANDIDATES` (or k) nearest by cosine are put into its
+        logits: of a head for pairs: the `FEWEST` (or k) nearest by cosine are put into its
             order, the most likely first; equal ones stay as the cosine has them.
     """
-    wanted = min(k if logits is None else max(k, CANDIDATES), len(rows) - 1)
+    wanted = min(k if logits is None else max(k, FEWEST), len(rows) - 1)
     found = np.empty((len(queries), wanted), np.int64)
     for start in range(0, len(queries), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)

@@ -26,6 +26,8 @@ from aina_core.training.data import Rows, Task, Wanted, tasks, version
 from aina_core.work import Progress, Stop
 
 _CHUNK = 128
+# Another training over the same model may be embedding: soon done, or worth to be told of.
+_PATIENCE_SECONDS = 60.0
 
 
 def features(
@@ -48,12 +50,14 @@ def features(
         stop: asked between images.
 
     Raises:
+        GalleryBusyError: another training over that model has been embedding for a minute.
         StoppedError: it was stopped; what is embedded is kept.
     """
     libraries = {name: installed(name) for name in ("numpy", "pilgram", "pillow", "torch")}
     what = {**embedder.fingerprint(), "libraries": libraries}
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
-    with alone(parent / key, f"embedding images for a training over {embedder.model}"):
+    told = f"embedding images for a training over {embedder.model}"
+    with alone(parent / key, told, patience=_PATIENCE_SECONDS, stop=stop):
         journal = Journal(parent / key, what)
         stored, matrix = _stored(gallery, embedder, wanted)
         have = set(journal.keys())

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aina_core.errors import StoppedError
 from aina_core.models import Recipe
 from aina_core.training.data import Rows
+from aina_core.work import Stop, never
 
 if TYPE_CHECKING:
     import torch
 
 _BATCH = 256
+#: Told how many there are so far, of how many.
+Told = Callable[[int, int], None]
 
 
 class Inputs:
@@ -58,18 +63,94 @@ class Inputs:
         taken = torch.from_numpy(np.ascontiguousarray(self._rows.take(places, 0)))
         return taken.permute(0, 3, 1, 2).to(self.device).float() / 255
 
-    def unit_rows(self, embed: Any, places: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return unit embeddings, float32 (b, dim), by a function from inputs to embeddings."""
-        import torch
-        import torch.nn.functional as F
+    def unit_rows(
+        self,
+        embed: Any,
+        places: np.ndarray,
+        columns: np.ndarray,
+        *,
+        told: Told = lambda done, total: None,
+        stop: Stop = never,
+    ) -> np.ndarray:
+        """Return unit embeddings, float32 (b, dim), by a function from inputs to embeddings.
 
-        found = []
-        with torch.inference_mode():
-            for start in range(0, len(places), _BATCH):
-                part = slice(start, start + _BATCH)
-                embedded = embed(self.tensor(places[part], columns[part])).float()
-                found.append(F.normalize(embedded, dim=1).cpu().numpy())
-        return np.concatenate(found)
+        Args:
+            embed: that function.
+            places: int (b,), of originals.
+            columns: int (b,) of their versions.
+            told: how many there are so far, of how many.
+            stop: asked before each batch.
+
+        Raises:
+            StoppedError: it was stopped.
+        """
+
+        def tensor(part: slice) -> torch.Tensor:
+            return self.tensor(places[part], columns[part])
+
+        return _unit(embed, tensor, len(places), told, stop)
+
+
+class FrozenTrunk:
+    """Rows of pictures by a network whose trunk stays as it is: of each its features are made once.
+
+    Args:
+        inputs: pictures.
+        network: the network.
+        shape: how many originals, and how many columns of versions.
+    """
+
+    def __init__(self, inputs: Inputs, network: Any, shape: tuple[int, ...]) -> None:
+        self._inputs, self._network = inputs, network
+        self._at = np.full(shape, -1, np.int64)
+        self._features = np.empty((0, 0), np.float32)
+
+    def unit_rows(
+        self,
+        embed: Any,
+        places: np.ndarray,
+        columns: np.ndarray,
+        *,
+        told: Told = lambda done, total: None,
+        stop: Stop = never,
+    ) -> np.ndarray:
+        """Return unit embeddings; see `Inputs.unit_rows`, but here from features to embeddings."""
+        import torch
+
+        asked = np.unique(np.stack([places, columns]), axis=1)
+        new = asked[:, self._at[asked[0], asked[1]] < 0]
+        if new.size:
+            make = self._inputs.unit_rows
+            made = make(self._network.features, *new, told=told, stop=stop)
+            before = self._features if len(self._features) else made[:0]
+            self._at[new[0], new[1]] = len(before) + np.arange(len(made))
+            self._features = np.concatenate([before, made])
+        rows = self._at[places, columns]
+
+        def tensor(part: slice) -> torch.Tensor:
+            return torch.from_numpy(self._features[rows[part]]).to(self._inputs.device)
+
+        return _unit(embed, tensor, len(places), told, stop)
+
+
+def _unit(
+    embed: Any, tensor: Callable[[slice], torch.Tensor], count: int, told: Told, stop: Stop
+) -> np.ndarray:
+    import torch
+    import torch.nn.functional as F
+
+    found = []
+    with torch.inference_mode():
+        for start in range(0, count, _BATCH):
+            if stop():
+                raise StoppedError(
+                    "Stopped while embeddings were judged: the last whole epoch is kept; the same "
+                    "command goes on from there."
+                )
+            embedded = embed(tensor(slice(start, start + _BATCH))).float()
+            found.append(F.normalize(embedded, dim=1).cpu().numpy())
+            told(min(start + _BATCH, count), count)
+    return np.concatenate(found)
 
 
 def augmentation(side: int) -> Any:

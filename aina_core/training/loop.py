@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +39,7 @@ class Training:
     key: str
 
 
-def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> Curves:
+def fit(training: Training, *, progress: Progress, stop: Stop) -> Curves:
     """Train until the epochs are over or the score has not risen for long; leave the best in place.
 
     What is random depends on the seed and the number of the epoch alone, so a training that was
@@ -48,9 +47,8 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
 
     Args:
         training: what is trained, and how.
-        device: "cpu" or "cuda".
         progress: told of steps.
-        stop: asked before each step; the epoch under way is then forgotten.
+        stop: asked before each step, as the score asks it; the epoch under way is then forgotten.
 
     Returns:
         How it went.
@@ -80,9 +78,10 @@ def fit(training: Training, device: str, *, progress: Progress, stop: Stop) -> C
     total = settings.epochs * steps
     while curves.epoch < settings.epochs and not _stale(curves, settings.patience):
         began = time.monotonic()
+        curves.go_on_at(settings.rate)
         try:
-            loss = _epoch(training, optimizer, curves.epoch + 1, device, progress, stop, total)
-            score = training.score(network.eval())
+            loss = _epoch(training, optimizer, curves.epoch + 1, progress, stop, total)
+            score = _score(training, curves.epoch)
             if problem := _problem(training, optimizer, score):
                 raise _DivergedError(problem)
         except _DivergedError as diverged:
@@ -168,7 +167,6 @@ def _epoch(
     training: Training,
     optimizer: Any,
     number: int,
-    device: str,
     progress: Progress,
     stop: Stop,
     total: int,
@@ -184,12 +182,8 @@ def _epoch(
     torch.manual_seed(settings.seed * 1_000_003 + number)
     for batch in training.sampler.epoch(settings.seed, number):
         if stop():
-            raise StoppedError(
-                f"Stopped: epoch {number - 1} of {settings.epochs} is kept; the same command goes "
-                "on from there."
-            )
-        with _precise(device):
-            loss = training.objective(training.network, batch)
+            raise _stopped(training, number - 1)
+        loss = training.objective(training.network, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _DivergedError(f"The loss became {value}", stepped=bool(losses))
@@ -206,6 +200,21 @@ def _epoch(
     return sum(losses) / len(losses)
 
 
+def _score(training: Training, kept: int) -> float:
+    """Return the validation score after an epoch, and say which is kept where that is stopped."""
+    try:
+        return training.score(training.network.eval())
+    except StoppedError:
+        raise _stopped(training, kept) from None
+
+
+def _stopped(training: Training, kept: int) -> StoppedError:
+    epochs = training.checkpoint.settings.epochs
+    return StoppedError(
+        f"Stopped: epoch {kept} of {epochs} is kept; the same command goes on from there."
+    )
+
+
 def _resume(training: Training, optimizer: Any) -> None:
     """Take up tensors and moments of the last whole epoch; the rate is that of the settings."""
     tensors, moments = training.checkpoint.state()
@@ -220,15 +229,3 @@ def trained_state(training: Training) -> Mapping[str, Any]:
     if training.frozen:
         return {name: t for name, t in state.items() if not name.startswith("trunk.")}
     return state
-
-
-@contextlib.contextmanager
-def _precise(device: str) -> Iterator[None]:
-    """Half precision on a CUDA device that has bfloat16, else float32."""
-    import torch
-
-    if device == "cuda" and torch.cuda.is_bf16_supported():
-        with torch.autocast("cuda", torch.bfloat16):
-            yield
-    else:
-        yield

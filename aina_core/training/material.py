@@ -14,7 +14,7 @@ from aina_core.embedding import Embedder
 from aina_core.errors import InputError
 from aina_core.gallery import Gallery
 from aina_core.models import Recipe
-from aina_core.studies.originals import Original, find_originals
+from aina_core.studies.originals import Original, find_originals, stand_for
 from aina_core.training.batches import Sampler, able, by_code, by_version
 from aina_core.training.data import Rows, Wanted
 from aina_core.training.features import features
@@ -38,6 +38,7 @@ class Plan:
         train_columns: int64, the versions of a training original that the loss sees.
         check_columns: int64, those of a validation original that early stopping sees.
         by_code: whether positives are originals of one code, not versions of one original.
+        pairs_used: how many pairs of a file join originals; the others say nothing of them.
     """
 
     originals: tuple[Original, ...]
@@ -49,6 +50,7 @@ class Plan:
     train_columns: np.ndarray
     check_columns: np.ndarray
     by_code: bool
+    pairs_used: int = 0
 
     @property
     def wanted(self) -> Wanted:
@@ -115,9 +117,9 @@ def plan(settings: Settings, gallery: Gallery) -> Plan:
     """
     originals = tuple(find_originals(gallery, settings.originals, settings.seed))
     ids = [original.id for original in originals]
-    kin = families(ids, settings.pairs)
-    parts = split(kin, settings.test_share, settings.seed)
-    codes = _codes(settings, originals, kin)
+    kin = families(ids, settings.pairs, stand_for(gallery) if settings.pairs else None)
+    parts = split(kin.of, settings.test_share, settings.seed)
+    codes = _codes(settings, originals, kin.of)
     seen = [1 + settings.changes.index(change) for change in settings.seen_changes]
     changed = settings.positives == "modifications" or settings.kind == "denoising"
     by_code = settings.positives in ("labels", "pairs")
@@ -131,6 +133,7 @@ def plan(settings: Settings, gallery: Gallery) -> Plan:
         train_columns=np.array([0, *(seen if changed else [])], np.int64),
         check_columns=np.array([0] if by_code else [0, *seen], np.int64),
         by_code=by_code,
+        pairs_used=kin.used,
     )
     _check_groups(settings, made)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 
 #: A network and a batch → the loss, a number with its gradient.
 Objective = Callable[[Any, Batch], "torch.Tensor"]
+
+
+def precision(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Return what networks run in: half precision on a CUDA device that has bfloat16.
+
+    Losses stay outside, in float32: distances of near embeddings have no digits in bfloat16.
+    """
+    import torch
+
+    if device == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 def objective(settings: Settings, inputs: Inputs) -> Objective:
@@ -33,7 +46,9 @@ def _distances(settings: Settings, inputs: Inputs) -> Objective:
     augmented = settings.positives == "augment"
 
     def compute(network: Any, batch: Batch) -> torch.Tensor:
-        embeddings = network(inputs.tensor(batch.places, batch.columns, augmented=augmented))
+        taken = inputs.tensor(batch.places, batch.columns, augmented=augmented)
+        with precision(inputs.device):
+            embeddings = network(taken)
         return loss(embeddings.float(), torch.from_numpy(batch.groups).to(inputs.device))
 
     return compute
@@ -47,7 +62,10 @@ def _pairs(settings: Settings, inputs: Inputs) -> Objective:
     augmented = settings.positives == "augment"
 
     def compute(network: Any, batch: Batch) -> torch.Tensor:
-        embeddings = network(inputs.tensor(batch.places, batch.columns, augmented=augmented))
+        taken = inputs.tensor(batch.places, batch.columns, augmented=augmented)
+        with precision(inputs.device):
+            embeddings = network(taken)
+        embeddings = embeddings.float()
         groups = torch.from_numpy(batch.groups).to(inputs.device)
         first, second, same = pair_batch(embeddings, groups)
         logits = network.pair_logits(embeddings[first], embeddings[second])
@@ -65,16 +83,21 @@ def _reconstruction(settings: Settings, inputs: Inputs) -> Objective:
     variational = settings.kind == "vae"
 
     def compute(network: Any, batch: Batch) -> torch.Tensor:
-        means, log_variances = network.encode(inputs.tensor(batch.places, batch.columns))
+        taken = inputs.tensor(batch.places, batch.columns)
+        with precision(inputs.device):
+            means, log_variances = network.encode(taken)
+        means, log_variances = means.float(), log_variances.float()
         drawn = means
         if variational:
             noise = torch.randn(means.shape).to(means)  # drawn on the CPU: the same on any device
             drawn = means + noise * (0.5 * log_variances).exp()
+        with precision(inputs.device):
+            pictures = network.decode(drawn)
         return reconstruction_loss(
-            network.decode(drawn).float(),
+            pictures.float(),
             inputs.targets(batch.places),
-            means.float(),
-            log_variances.float() if variational else None,
+            means,
+            log_variances if variational else None,
         )
 
     return compute

@@ -1,20 +1,36 @@
-"""A CSV of images that belong together."""
+"""CSVs of images that belong together: as people give them, and as trainings keep them.
+
+::
+
+    AINA_HOME/.trained/.pairs/SHA256.csv     uploads; those unused for two weeks are removed
+    FOLDER/pairs-SHA256.csv                  of a training or a trained model, whose settings name
+                                             it by its checksum
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
 import hashlib
-from collections.abc import Collection
+import io
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from aina_core import paths
-from aina_core.errors import InputError
+from aina_core.errors import DamagedError, InputError
 from aina_core.models.trained import folder
 
+#: (image id, image id) …
+Pairs = tuple[tuple[str, str], ...]
+
 _MAX_BYTES = 256 << 20
+_UNUSED_SECONDS = 14 * 24 * 3600.0
 
 
-def read_pairs(path: Path, ids: Collection[str] | None = None) -> tuple[tuple[str, str], ...]:
+def read_pairs(path: Path, ids: Collection[str] | None = None) -> Pairs:
     """Read pairs of image ids: two columns, a line a pair; the first line may name the columns.
 
     Args:
@@ -64,6 +80,7 @@ def keep_pairs(data: bytes, ids: Collection[str] | None = None) -> Path:
         InputError: it is no pairs file.
     """
     path = folder() / ".pairs" / f"{hashlib.sha256(data).hexdigest()[:16]}.csv"
+    _sweep(path.parent)
     with paths.replacing(path) as file:
         file.write(data)
     try:
@@ -72,3 +89,65 @@ def keep_pairs(data: bytes, ids: Collection[str] | None = None) -> Path:
         path.unlink()
         raise
     return path
+
+
+def _sweep(uploads: Path) -> None:
+    for path in uploads.glob("*.csv"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
+                path.unlink()
+
+
+def as_csv(pairs: Pairs) -> bytes:
+    """Return pairs as a CSV under a line of names."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["first image", "second image"])
+    writer.writerows(pairs)
+    return text.getvalue().encode()
+
+
+def record_of(pairs: Pairs) -> dict[str, Any]:
+    """Return what settings keep of pairs: {"count", "sha256"}, the latter of their CSV."""
+    return {"count": len(pairs), "sha256": hashlib.sha256(as_csv(pairs)).hexdigest()}
+
+
+def store_pairs(parent: Path, pairs: Pairs, record: Any) -> None:
+    """Write pairs into a folder, once.
+
+    Args:
+        parent: the folder.
+        pairs: to be written; nothing is for none.
+        record: see `record_of`; of none anything.
+    """
+    if not pairs:
+        return
+    path = parent / _file(record["sha256"])
+    if not path.is_file():
+        with paths.replacing(path) as file:
+            file.write(as_csv(pairs))
+
+
+def stored_pairs(parent: Path, record: Mapping[str, Any]) -> Pairs:
+    """Read what `store_pairs` wrote.
+
+    Raises:
+        DamagedError: it is not there, or not what the record says.
+    """
+    return _stored(parent / _file(str(record["sha256"])), str(record["sha256"]))
+
+
+def _file(sha256: str) -> str:
+    return f"pairs-{Path(sha256).name[:16]}.csv"
+
+
+@functools.lru_cache(maxsize=8)
+def _stored(path: Path, sha256: str) -> Pairs:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DamagedError(f"The pairs {path.name} cannot be read: {error.strerror}.") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DamagedError(f"The pairs {path.name} are not those that were trained by.")
+    lines = csv.reader(io.StringIO(data.decode(), newline=""))
+    return tuple((first, second) for first, second in list(lines)[1:])

@@ -13,7 +13,7 @@ import numpy as np
 
 from aina_core import paths
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.errors import InputError
+from aina_core.errors import GalleryBusyError, InputError
 from aina_core.gallery import open_gallery
 from aina_core.locks import alone
 from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
@@ -27,13 +27,15 @@ from aina_core.training.held_pairs import (
     pair_accuracy,
     validation_pairs,
 )
-from aina_core.training.inputs import Inputs
+from aina_core.training.inputs import FrozenTrunk, Inputs
 from aina_core.training.loop import Training, fit, trained_state
 from aina_core.training.material import Plan, plan, rows_of, sampler
 from aina_core.training.networks import architecture, beginning
 from aina_core.training.objectives import objective
+from aina_core.training.pairs_file import store_pairs
 from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
+from aina_core.training.stored import put_aside
 from aina_core.training.validating import validation_score
 from aina_core.work import Progress, Stop, never, silent
 
@@ -74,7 +76,8 @@ def train(
     gallery = open_gallery(settings.gallery)
     checkpoint = Checkpoint(settings)
     what = f"training a model named {settings.name}"
-    with alone(checkpoint.folder, what), _own_randomness():
+    with alone(checkpoint.folder, what), _own_randomness(), _repeatable():
+        valid_name(settings.name)  # another process may have ended it meanwhile
         made = plan(settings, gallery)
         key = made.key()
         checkpoint.begin(key)  # refuses another training before anything of this one is touched
@@ -89,14 +92,15 @@ def train(
             )
             if rows.failures:
                 made = made.without(set(rows.failures), settings)
-            run = _Run(settings, made, rows, checkpoint, device)
-            curves, found = run.train(key, progress, stop)
+            run = _Run(settings, made, rows, checkpoint, device, progress, stop)
+            curves, found = run.train(key)
         finally:
             spent.note()
         result = run.result(curves, found, spent.seconds())
         record = manifest_of(settings, made, gallery, curves, result)
-        _register(settings.name, record, run.state, checkpoint.folder)
-    shutil.rmtree(checkpoint.folder, ignore_errors=True)
+        _register(settings, record, run.state, checkpoint.folder)
+        aside = put_aside(checkpoint.folder)
+    shutil.rmtree(aside, ignore_errors=True)
     return record
 
 
@@ -104,21 +108,30 @@ class _Run:
     """One training with its network and rows."""
 
     def __init__(
-        self, settings: Settings, made: Plan, rows: Rows, checkpoint: Checkpoint, device: str
+        self,
+        settings: Settings,
+        made: Plan,
+        rows: Rows,
+        checkpoint: Checkpoint,
+        device: str,
+        progress: Progress,
+        stop: Stop,
     ) -> None:
         self.settings, self.made, self.rows, self.checkpoint = settings, made, rows, checkpoint
-        self.device = device
+        self.device, self.progress, self.stop = device, progress, stop
         self.sampler = sampler(settings, made)
         self.network: Any = beginning(settings, rows, self.sampler).to(device)
         self.inputs = Inputs(rows, recipe_of(architecture(settings)), device)
+        at_rest = settings.frozen and self.inputs.are_pictures
+        self._trunk = FrozenTrunk(self.inputs, self.network, rows.at.shape) if at_rest else None
         self._logits = self._pair_logits if architecture(settings).pair else None
 
-    def train(self, key: str, progress: Progress, stop: Stop) -> tuple[Curves, dict[str, Any]]:
+    def train(self, key: str) -> tuple[Curves, dict[str, Any]]:
         """Train, and return how it went and what was gained."""
         settings, made = self.settings, self.made
-        progress("judging the network as it is", 0, 0)
         # a registered trunk is held against its own features, whatever the head begins as
-        before = self._judge(self._rows("features" if settings.model else "forward"))
+        phase, method = "judging the network as it is", "features" if settings.model else "forward"
+        before = self._judge(self._rows(method, phase))
         training = Training(
             network=self.network,
             frozen=settings.frozen,
@@ -128,9 +141,8 @@ class _Run:
             checkpoint=self.checkpoint,
             key=key,
         )
-        curves = fit(training, self.device, progress=progress, stop=stop)
-        progress("judging what was trained", 0, 0)
-        rows, ranked = self._rows("forward"), dict[str, Judged]()
+        curves = fit(training, progress=self.progress, stop=self.stop)
+        rows, ranked = self._rows("forward", "judging what was trained"), dict[str, Judged]()
         if self._logits is not None:
             if known := validation_pairs(made, settings.seed):
                 said = logits_of(self._logits, rows, known)
@@ -156,15 +168,35 @@ class _Run:
             "held_out": len(self.made.split.test),
             "judged": len(self.made.judged),
             "trained_on": len(self.sampler.originals()),
+            **self._given_pairs(),
             "device": self.device,
             "failed": [
                 {"id": self.made.originals[place].id, "reason": reason} for place, reason in failed
             ],
         }
 
-    def _rows(self, method: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        embed = getattr(self.network, method)
-        return lambda places, columns: self.inputs.unit_rows(embed, places, columns)
+    def _given_pairs(self) -> dict[str, Any]:
+        """How many pairs of a file joined originals, and how many say nothing of them."""
+        given, used = len(self.settings.pairs), self.made.pairs_used
+        return {"given_pairs": {"used": used, "passed_over": given - used}} if given else {}
+
+    def _rows(self, method: str, phase: str = "") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return what makes rows by a method of the network; progress is told where it has a phase.
+
+        Between epochs it has none: the phase is then that of training.
+        """
+        unit_rows, embed = self.inputs.unit_rows, getattr(self.network, method)
+        if self._trunk is not None:
+            unit_rows = self._trunk.unit_rows
+            embed = self.network.project if method == "forward" else lambda features: features
+
+        def told(done: int, total: int) -> None:
+            if phase:
+                self.progress(phase, done, total)
+
+        if phase:
+            self.progress(phase, 0, 0)
+        return lambda places, columns: unit_rows(embed, places, columns, told=told, stop=self.stop)
 
     def _judge(
         self,
@@ -190,7 +222,7 @@ class _Run:
         return found
 
 
-def _register(name: str, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
+def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
     """Put a trained model in its place, in one step.
 
     It is made in the folder of its run, so that a process that is killed leaves it there, for the
@@ -198,7 +230,9 @@ def _register(name: str, record: dict[str, Any], state: dict[str, Any], run: Pat
     """
     aside = run / "model"
     shutil.rmtree(aside, ignore_errors=True)
+    name = settings.name
     write_tensors(aside / WEIGHTS, state)
+    store_pairs(aside, settings.pairs, record["settings"]["pairs"])
     paths.write_json(aside / MANIFEST, {**record, "sha256": paths.file_checksum(aside / WEIGHTS)})
     try:
         aside.rename(folder() / name)
@@ -214,9 +248,11 @@ def _shared_folder() -> Path:
     """Where embeddings that trainings share are; those unused for two weeks are removed."""
     shared = folder() / ".features"
     for path in shared.glob("*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, GalleryBusyError):
             if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+                with alone(path, "embedding images for a training"):
+                    aside = put_aside(path)
+                shutil.rmtree(aside, ignore_errors=True)
     return shared
 
 
@@ -238,3 +274,10 @@ def _own_randomness() -> Iterator[None]:
 
     with torch.random.fork_rng():
         yield
+
+
+def _repeatable() -> contextlib.AbstractContextManager[Any]:
+    """On a CUDA device what computes the same each time, and in float32, as for embeddings."""
+    import torch
+
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

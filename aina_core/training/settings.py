@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from aina_core.errors import DamagedError
 from aina_core.modifications import MODIFICATIONS, PROFILES
+from aina_core.training.pairs_file import record_of, stored_pairs
 
 #: The kinds of training, with what each is.
 KINDS = {
@@ -21,14 +24,20 @@ KINDS = {
 }
 AUTOENCODERS = ("autoencoder", "vae", "denoising")
 POSITIVES = ("labels", "modifications", "augment")
+#: What is usual for a kind; of those that are not here the modifications.
+USUAL_POSITIVES = {"siamese": "augment"}
+#: Of the pictures of a network from scratch, in pixels; and of an embedding.
+LARGEST_SIDE, LARGEST_DIM = 256, 4096
+LARGEST_SEED = 2**31 - 1  # times what tells epochs apart, PyTorch still takes it
 LOSSES = ("contrastive", "triplet", "multi-similarity", "infonce", "supcon")
 MINING = ("batch-hard", "semi-hard")
-HEADS = ("linear", "residual", "whitening", "none")
 TRUNKS = ("frozen", "trained")
 SETS: Mapping[str, tuple[str, ...]] = {
     "modifications": tuple(MODIFICATIONS),
     "profiles": tuple(PROFILES),
 }
+#: What random augmentation mirrors and crops by itself: the beginnings of names of changes.
+AUGMENTED = ("mirrored", "cropped/")
 #: Of the images, by which share they are held out for the table at the end, and, of the others,
 #: for early stopping.
 TEST_SHARE, VALIDATION_SHARE = 0.5, 0.2
@@ -52,7 +61,7 @@ class Settings:
         mining: one of `MINING`, of the triplet loss.
         margin: of the contrastive and the triplet loss.
         temperature: of the losses infonce and supcon.
-        head: one of `HEADS`.
+        head: one of `models.encoders.HEADS`.
         head_dim: length of the embedding under a linear head.
         shrinkage: of the head "whitening" (`whitening.py`).
         trunk: "frozen" or "trained", of a registered trunk.
@@ -121,21 +130,75 @@ class Settings:
         """Whether only what comes after a frozen trunk is trained, so that features suffice."""
         return self.frozen and self.positives != "augment"
 
+    def idle(self) -> dict[str, str]:
+        """Return the names of the settings that nothing here asks for, with what takes them."""
+        takers = {
+            "mining": (self.loss == "triplet", "of the loss triplet"),
+            "margin": (
+                self.loss in ("contrastive", "triplet"),
+                "of the losses contrastive and triplet",
+            ),
+            "temperature": (
+                self.loss in ("infonce", "supcon"),
+                "of the losses infonce and supcon",
+            ),
+            "head_dim": (self.head == "linear", "of the head linear"),
+            "shrinkage": (self.head == "whitening", "of the head whitening"),
+            "combine": (self.kind == "siamese-dense", "of the kind siamese-dense"),
+            "trunk": (
+                bool(self.model) and self.kind != "adapter",
+                "of a registered model in a Siamese or triplet training",
+            ),
+            "side": (not self.model, "of a network from scratch"),
+            "dim": (not self.model, "of a network from scratch"),
+        }
+        return {name: taker for name, (taken, taker) in takers.items() if not taken}
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        listed = {name: list(getattr(self, name)) for name in ("changes", "hold_out")}
-        return {**asdict(self), **listed, "pairs": [list(pair) for pair in self.pairs]}
+        """Return the settings as JSON values; of pairs their number and checksum."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        listed = {name: list(found[name]) for name in ("changes", "hold_out")}
+        return {**found, **listed, "pairs": record_of(self.pairs) if self.pairs else []}
 
     @classmethod
-    def from_dict(cls, value: Any) -> Settings:
+    def from_dict(cls, value: Any, folder: Path) -> Settings:
         """Read what `as_dict` gave.
+
+        Args:
+            value: of it; earlier versions had the pairs themselves in it.
+            folder: where the pairs are.
 
         Raises:
             DamagedError: it is something else.
         """
         try:
             listed = {name: tuple(value[name]) for name in ("changes", "hold_out")}
-            pairs = tuple((str(first), str(second)) for first, second in value["pairs"])
-            return cls(**{**value, **listed, "pairs": pairs})
+            kept = value["pairs"]
+            if isinstance(kept, dict):
+                pairs = stored_pairs(folder, kept)
+            else:
+                pairs = tuple((str(first), str(second)) for first, second in kept)
+            found = cls(**{**value, **listed, "pairs": pairs})
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The settings of a training cannot be read: {error}") from None
+        if wrong := next(found._wrong(), ""):
+            raise DamagedError(
+                f"The settings of a training cannot be read: its {wrong} is not one that can be."
+            )
+        return found
+
+    def _wrong(self) -> Iterator[str]:
+        """Yield the names of what is of another type than it can be, or not one of those known."""
+        kinds: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,)}
+        kinds["int | None"] = (int, type(None))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            right = kinds.get(str(each.type), (tuple,))
+            endless = isinstance(value, float) and not math.isfinite(value)
+            if not isinstance(value, right) or isinstance(value, bool) or endless:
+                yield each.name
+        for name, known in (("kind", tuple(KINDS)), ("positives", ("", "pairs", *POSITIVES))):
+            if getattr(self, name) not in known:
+                yield name
+        if not all(isinstance(name, str) for name in (*self.changes, *self.hold_out)):
+            yield "changes"

@@ -6,25 +6,27 @@ import math
 
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.models import ModelName, get
-from aina_core.models.encoders import COMBINATIONS, SIDES
+from aina_core.models.encoders import COMBINATIONS, HEADS, SIDES
 from aina_core.models.trained import trained, valid_name
 from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training.settings import (
+    AUGMENTED,
     AUTOENCODERS,
-    HEADS,
     KINDS,
+    LARGEST_DIM,
+    LARGEST_SEED,
+    LARGEST_SIDE,
     LOSSES,
     MINING,
     POSITIVES,
     SETS,
     TEST_SHARE,
     TRUNKS,
+    USUAL_POSITIVES,
     Settings,
 )
 
-_USUAL_POSITIVES = {"siamese": "augment", "siamese-dense": "modifications"}
 _USUAL_LOSSES = {"siamese": "contrastive", "triplet": "triplet"}
-_LARGEST_SIDE, _LARGEST_DIM = 256, 4096
 
 
 def settle(
@@ -38,16 +40,16 @@ def settle(
     changes: tuple[str, ...] = (),
     hold_out: tuple[str, ...] = (),
     loss: str | None = None,
-    mining: str = MINING[0],
+    mining: str | None = None,
     margin: float | None = None,
-    temperature: float = 0.1,
+    temperature: float | None = None,
     head: str | None = None,
-    head_dim: int = 256,
-    shrinkage: float = 1.0,
-    trunk: str = "frozen",
-    combine: str = COMBINATIONS[0],
-    side: int = 64,
-    dim: int = 128,
+    head_dim: int | None = None,
+    shrinkage: float | None = None,
+    trunk: str | None = None,
+    combine: str | None = None,
+    side: int | None = None,
+    dim: int | None = None,
     epochs: int | None = None,
     patience: int | None = None,
     groups: int | None = None,
@@ -66,6 +68,13 @@ def settle(
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of training", kind, KINDS)
+    asked = {
+        **{"mining": mining, "margin": margin, "temperature": temperature, "head_dim": head_dim},
+        **{"shrinkage": shrinkage, "trunk": trunk, "combine": combine, "side": side, "dim": dim},
+    }
+    mining, trunk = mining or MINING[0], trunk or TRUNKS[0]
+    combine, side, dim = combine or COMBINATIONS[0], _or(side, 64), _or(dim, 128)
+    head_dim = _or(head_dim, 256)
     valid_name(name)
     base = _base(kind, model)
     kept = _positives(kind, positives, bool(pairs))
@@ -75,6 +84,11 @@ def settle(
         raise InputError(f"{foreign[0]} is held out, but is not among the changes; add it there.")
     if held and len(held) == len(named):
         raise InputError("Every change is held out; leave some to be trained on.")
+    if kept == "augment" and (shown := [name for name in held if name.startswith(AUGMENTED)]):
+        raise InputError(
+            f"Random augmentation mirrors and crops, so {shown[0]} cannot be held out; leave it "
+            "out there, or choose the positives modifications."
+        )
     usual_loss = _USUAL_LOSSES.get(kind, "supcon" if kept in ("labels", "pairs") else "infonce")
     chosen_loss = "" if kind in (*AUTOENCODERS, "siamese-dense") else loss or usual_loss
     if loss and loss != chosen_loss:
@@ -109,9 +123,9 @@ def settle(
             "The head whitening begins from stored embeddings; with a trained trunk or random "
             "augmentation choose the head linear or residual."
         )
-    if side % SIDES or not SIDES <= side <= _LARGEST_SIDE:
+    if side % SIDES or not SIDES <= side <= LARGEST_SIDE:
         raise InputError(
-            f"The side is {side} pixels; give a multiple of {SIDES} up to {_LARGEST_SIDE}."
+            f"The side is {side} pixels; give a multiple of {SIDES} up to {LARGEST_SIDE}."
         )
     features = bool(base) and trunk == "frozen"
     made = Settings(
@@ -126,10 +140,10 @@ def settle(
         loss=chosen_loss,
         mining=mining,
         margin=margin if margin is not None else (0.2 if chosen_loss == "triplet" else 1.0),
-        temperature=temperature,
+        temperature=temperature if temperature is not None else 0.1,
         head=chosen_head,
         head_dim=head_dim if chosen_head == "linear" else 0,
-        shrinkage=shrinkage,
+        shrinkage=shrinkage if shrinkage is not None else 1.0,
         trunk=trunk if base else "trained",
         combine=combine,
         side=0 if base else side,
@@ -148,7 +162,17 @@ def settle(
         seed=seed,
     )
     _check_numbers(made, head_dim, dim)
+    for setting, taker in made.idle().items():
+        if asked[setting] is not None:
+            raise InputError(
+                f"--{setting.replace('_', '-')} is {taker}, which this training has not; leave "
+                "it out."
+            )
     return made
+
+
+def _or(given: int | None, usual: int) -> int:
+    return usual if given is None else given
 
 
 def _base(kind: str, model: str | None) -> str:
@@ -176,7 +200,7 @@ def _positives(kind: str, given: str | None, pairs: bool) -> str:
         return ""
     if pairs:
         return "pairs"
-    chosen = given or _USUAL_POSITIVES.get(kind, "modifications")
+    chosen = given or USUAL_POSITIVES.get(kind, "modifications")
     _one_of("positives", chosen, POSITIVES)
     if kind == "adapter" and chosen == "augment":
         raise InputError(
@@ -212,9 +236,9 @@ def _check_numbers(made: Settings, head_dim: int, dim: int) -> None:
         ("members", made.members, least_members, 256),
         ("originals", made.originals, 8, None),
         ("judged", made.judged, 2, None),
-        ("seed", made.seed, 0, None),
-        ("head dimension", head_dim, 2, _LARGEST_DIM),
-        ("dimension", dim, 2, _LARGEST_DIM),
+        ("seed", made.seed, 0, LARGEST_SEED),
+        ("head dimension", head_dim, 2, LARGEST_DIM),
+        ("dimension", dim, 2, LARGEST_DIM),
     )
     for what, number, low, high in whole:
         if number is not None and (number < low or (high is not None and number > high)):

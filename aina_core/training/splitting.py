@@ -54,24 +54,45 @@ def split(families: np.ndarray, test_share: float, seed: int) -> Split:
     return Split(train, validation, test)
 
 
-def families(ids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-    """Return a number for each image that is equal for those that pairs join, also by way of
-    others: int64 (n,).
+@dataclass(frozen=True, eq=False)
+class Families:
+    """Which originals belong together by a file of pairs.
+
+    Attributes:
+        of: int64 (n,), a number for each original that is equal for those that pairs join, also by
+            way of images that are not among them: the place of the first of the family.
+        used: how many of the pairs join, or help to join, different originals.
+    """
+
+    of: np.ndarray
+    used: int
+
+
+def families(
+    ids: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    stands_for: Mapping[str, str] | None = None,
+) -> Families:
+    """Join originals by pairs.
 
     Args:
-        ids: image ids.
-        pairs: of image ids; those of other images are passed over.
+        ids: of the originals.
+        pairs: of image ids; those of other images join too, by way of these images.
+        stands_for: of an image that is a copy or a modification of another, the other's id.
     """
-    parent = np.arange(len(ids))
-    places: Mapping[str, int] = {image_id: place for place, image_id in enumerate(ids)}
+    known, parent = stands_for or {}, dict[str, str]()
 
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = place = int(parent[parent[place]])
-        return place
+    def root(image_id: str) -> str:
+        parent.setdefault(image_id, image_id)
+        while parent[image_id] != image_id:
+            parent[image_id] = image_id = parent[parent[image_id]]
+        return image_id
 
-    for first, second in pairs:
-        if first in places and second in places:
-            low, high = sorted((root(places[first]), root(places[second])))
-            parent[high] = low
-    return np.array([root(place) for place in range(len(ids))], np.int64)
+    joined = [(known.get(one, one), known.get(other, other)) for one, other in pairs]
+    for first, second in joined:
+        parent[root(second)] = root(first)
+    places: dict[str, int] = {}
+    of = np.array([places.setdefault(root(i), place) for place, i in enumerate(ids)], np.int64)
+    sizes = np.bincount(of, minlength=len(ids))
+    several = {name for name, place in places.items() if sizes[place] > 1}
+    return Families(of, sum(one != other and root(one) in several for one, other in joined))

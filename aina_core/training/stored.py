@@ -49,12 +49,14 @@ class Unfinished:
         settings: what was asked for.
         curves: so far.
         running: whether a process is at it now.
+        diverged: whether it ended because something was not finite any more.
     """
 
     name: str
     settings: Settings
     curves: Curves
     running: bool
+    diverged: bool = False
 
 
 def models() -> tuple[list[TrainedModel], dict[str, str]]:
@@ -80,8 +82,8 @@ def load(name: str) -> TrainedModel:
         return TrainedModel(
             name,
             str(record["created"]),
-            Settings.from_dict(record["settings"]),
-            Curves(**record["curves"]),
+            Settings.from_dict(record["settings"], folder() / name),
+            Curves.from_dict(record["curves"]),
             dict(record["result"]),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -100,12 +102,20 @@ def unfinished() -> list[Unfinished]:
             continue
         try:
             record = paths.read_json(path)
-            settings = Settings.from_dict(record["settings"])
-            curves = Curves(**record["curves"])
-            found.append(Unfinished(path.parent.name, settings, curves, is_busy(path.parent)))
+            settings = Settings.from_dict(record["settings"], path.parent)
+            curves = Curves.from_dict(record["curves"])
+            told = is_busy(path.parent), bool(record.get("diverged"))
+            found.append(Unfinished(path.parent.name, settings, curves, *told))
         except (AinaError, KeyError, TypeError):  # being written for the first time, or damaged
             continue
     return found
+
+
+def finished_at(name: str) -> float:
+    """When a training became a model, in seconds since 1970; 0 where it has not."""
+    with contextlib.suppress(OSError):
+        return (folder() / name / MANIFEST).stat().st_mtime
+    return 0.0
 
 
 def delete(name: str) -> None:
@@ -121,7 +131,7 @@ def delete(name: str) -> None:
         raise UnknownNameError("trained model", name, [*trained(), *(u.name for u in unfinished())])
     for path in reversed(there):  # a model without its run is whole, a run without it is not
         with alone(path, f"training a model named {name}"):
-            aside = _put_aside(path)
+            aside = put_aside(path)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -130,7 +140,7 @@ def _has_ended(name: str) -> bool:
     return (folder() / name / MANIFEST).is_file()
 
 
-def _put_aside(path: Path) -> Path:
+def put_aside(path: Path) -> Path:
     """Rename a folder to what nobody looks at, in one step, and return where it is."""
     aside = path.with_name(f"{_ASIDE}{secrets.token_hex(4)}-{path.name}")
     path.rename(aside)
@@ -144,7 +154,7 @@ def _sweep() -> None:
             # it is held while the model is being put in its place, and is then removed
             with contextlib.suppress(GalleryBusyError, OSError), alone(path, "training"):
                 if _has_ended(path.name):
-                    _put_aside(path)
+                    put_aside(path)
     for parent, pattern in itertools.product((folder(), runs_folder()), _LEFT):
         for left in parent.glob(pattern):
             shutil.rmtree(left, ignore_errors=True)

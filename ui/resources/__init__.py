@@ -35,6 +35,7 @@ from ui.resources.training import (
     autoencoder,
     between,
     reconstructed,
+    training_pairs,
     training_problem,
     unseen_images,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "study",
     "study_report",
     "suggestion",
+    "training_pairs",
     "training_problem",
     "unseen_images",
     "upload_size",

@@ -12,6 +12,7 @@ from aina_core.errors import AinaError
 from aina_core.gallery import Gallery, open_gallery
 from aina_core.training import Settings
 from aina_core.training.material import plan
+from aina_core.training.pairs_file import Pairs, keep_pairs, read_pairs
 from aina_core.training.reconstructing import Autoencoder, Reconstructed, unseen
 
 #: Galleries up to so many images are looked at while somebody chooses; larger ones take a second.
@@ -76,16 +77,31 @@ def training_problem(gallery: Gallery, settings: Settings, *, whole: bool = Fals
     """
     if not whole and gallery.catalogue.counts()[0] > _LOOKED_AT:
         return ""
-    return _problem(_stand(gallery), dataclasses.replace(settings, name=""))
+    nameless = dataclasses.replace(settings, name="")
+    return _problem(_stand(gallery), hash(nameless), nameless)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _problem(stand: str, settings: Settings) -> str:
-    try:
-        plan(settings, open_gallery(settings.gallery))
+def _problem(stand: str, what: int, _settings: Settings) -> str:
+    try:  # a hash of Python's own: that of all pairs of a file takes Streamlit long
+        plan(_settings, open_gallery(_settings.gallery))
     except AinaError as error:
         return str(error)
     return ""
+
+
+def training_pairs(gallery: Gallery, data: bytes) -> tuple[Pairs, str]:
+    """The pairs of a CSV that was sent, or none and why it cannot be used."""
+    return _pairs(gallery.name, _stand(gallery), data)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _pairs(gallery: str, stand: str, data: bytes) -> tuple[Pairs, str]:
+    ids = open_gallery(gallery).catalogue.images()
+    try:
+        return read_pairs(keep_pairs(data, ids), ids), ""
+    except AinaError as error:
+        return (), str(error)
 
 
 def _stand(gallery: Gallery) -> str:
