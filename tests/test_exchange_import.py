@@ -19,7 +19,7 @@ from aina_core import exchange, images
 from aina_core.embedding import load_embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError, StoppedError
 from aina_core.exchange import export, import_vectors, open_source
-from aina_core.gallery import galleries, open_gallery, update
+from aina_core.gallery import create, galleries, open_gallery, update
 from aina_core.models import get, is_external
 from aina_core.queries import embed_query
 from aina_core.search import Searcher
@@ -137,6 +137,46 @@ def test_without_the_folder_it_has_no_pictures(out, photos, embedder, tiny, aina
     assert files_of(bare.folder / "models") == before and bare.catalogue.counts() == (12, 2)
     assert aina("import", out, "--gallery", "other", "--images", tmp_path / "elsewhere").status == 0
     assert open_gallery("other").root == tmp_path / "elsewhere"
+
+
+def test_the_images_that_another_gallery_keeps_are_shown(home, photos, embedder, tiny, aina):
+    kept = create("kept", None)
+    shutil.copytree(photos, kept.root, dirs_exist_ok=True)
+    update(kept, embedder)
+    out = home.parent / "out"
+    assert aina("export", "--gallery", "kept", "--model", tiny, "--out", out).status == 0
+    ran = aina("import", out, "--gallery", "again", "--json")
+    assert ran.status == 0 and ran.json["pictures"] == str(kept.root)
+    again = open_gallery("again")
+    checksum = Searcher(again, tiny).checksums[0]
+    assert not again.keeps_images and again.thumbnail(checksum)
+    ran = aina(
+        *("index", kept.root, "--gallery", "again", "--model", tiny, "--device", "cpu", "--json")
+    )
+    assert ran.status == 0 and ran.json["unchanged"] == 12
+    before = files_of(kept.root)
+    again.delete()
+    assert files_of(kept.root) == before
+    imported(out, "again")
+    kept.delete()  # and the pictures with it, not the vectors
+    again = open_gallery("again")
+    with pytest.raises(ImageError, match="is missing"):
+        again.thumbnail(checksum)
+    assert len(Searcher(again, tiny).search(Searcher(again, tiny).vector("brick/1.jpg")).nearest(9))
+    refused = aina("index", again.root, "--gallery", "again", "--model", tiny, "--device", "cpu")
+    assert refused.status == 2 and "is missing" in refused.err and again.catalogue.counts()[0] == 12
+
+
+def test_a_folder_among_aina_own_is_only_refused_where_it_was_asked_for(out, home, photos, aina):
+    shutil.copytree(photos, home / "mine" / "models" / "photos")
+    manifest = json.loads((out / exchange.MANIFEST).read_text())
+    among = str(home / "mine" / "models" / "photos")
+    (out / exchange.MANIFEST).write_text(json.dumps(manifest | {"root": among}))
+    ran = aina("import", out, "--gallery", "asked", "--images", among)
+    assert ran.status == 2 and "AINA's own galleries" in ran.err
+    ran = aina("import", out, "--gallery", "copy")
+    assert ran.status == 0 and "without pictures" in ran.out and "AINA's own galleries" in ran.out
+    assert galleries() == ["copy", "mine"]
 
 
 def test_a_folder_of_other_files_is_none_of_the_pictures(out, photos, pictures):

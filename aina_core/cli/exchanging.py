@@ -75,6 +75,8 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
     failures = "".join(f"\n  {f['id']}: {f['reason']}" for f in report.failed[:_LISTED])
     left = report.failed_count - _LISTED
     failures += f"\n  and {left:,} more, listed on the Galleries page" if left > 0 else ""
+    if report.unsuited is not None:
+        failures += f"\n{report.unsuited}"
     if models.is_external(report.model):
         failures += f"\n{models.only_members(report.model)}"
     show(options, report.as_dict(), text + failures)

@@ -15,11 +15,19 @@ from typing import Any
 import numpy as np
 
 from aina_core import paths
-from aina_core.errors import GalleryBusyError, GalleryError, InputError, StoppedError
+from aina_core.errors import AinaError, GalleryBusyError, GalleryError, InputError, StoppedError
 from aina_core.exchange.blocks import Source
 from aina_core.exchange.incoming import Incoming
 from aina_core.exchange.pictures import find_files, suits
-from aina_core.gallery import Gallery, LabelsFile, galleries, make_aside, open_gallery, valid_name
+from aina_core.gallery import (
+    Gallery,
+    LabelsFile,
+    galleries,
+    given_root,
+    make_aside,
+    open_gallery,
+    valid_name,
+)
 from aina_core.gallery.journal import Journal
 from aina_core.index import open_index
 from aina_core.models.external import dimension, is_external
@@ -45,6 +53,8 @@ class ImportReport:
         failed: the first of them, as {"id", "reason"}.
         missing: how many images of a gallery that was there before have no vector in the source.
         pictures: the folder of the pictures; None for a gallery without.
+        unsuited: why the folder that the source names is not that of the pictures; None where it
+            is, or where none was looked at.
         without_file: how many images have no file in that folder, where that was looked up.
         labelled: how many rows the labels file names; None without one.
         verified: whether AINA itself has made the vectors, by weights that it knows.
@@ -60,6 +70,7 @@ class ImportReport:
     failed: list[dict[str, str]]
     missing: int
     pictures: str | None
+    unsuited: str | None
     without_file: int
     labelled: int | None
     verified: bool
@@ -108,6 +119,7 @@ class _Import:
         self.source, self.name = source, name
         self.progress, self.stop = progress, stop
         self.without_file = 0
+        self.unsuited: str | None = None
         self.labelled: int | None = None
 
     def run(self, images: Path | None, labels: Path | None) -> ImportReport:
@@ -137,6 +149,7 @@ class _Import:
             failed=failures,
             missing=missing,
             pictures=str(gallery.root) if gallery.has_pictures else None,
+            unsuited=self.unsuited,
             without_file=self.without_file,
             labelled=self.labelled,
             verified=self.source.verified,
@@ -204,13 +217,16 @@ class _Import:
         root = images or self.source.root
         if root is None:
             return None
-        folder = root.expanduser()
-        problem = suits(incoming, folder, self.source.has_files)
-        if problem is None:
-            return folder
-        if images is not None:
-            raise InputError(problem)
-        return None
+        try:
+            problem = suits(incoming, root.expanduser(), self.source.has_files)
+            if problem is not None:
+                raise InputError(problem)
+            return given_root(root)
+        except AinaError as error:
+            if images is not None:
+                raise
+            self.unsuited = str(error)
+            return None
 
     # ── a gallery that is there ──────────────────────────────────────────────────────────────────
 
