@@ -17,7 +17,14 @@ from galleries import files_of, stored
 
 from aina_core import exchange, images
 from aina_core.embedding import load_embedder
-from aina_core.errors import DamagedError, GalleryError, ImageError, InputError, StoppedError
+from aina_core.errors import (
+    DamagedError,
+    GalleryError,
+    ImageError,
+    InputError,
+    StoppedError,
+    WeightsMissingError,
+)
 from aina_core.exchange import export, import_vectors, open_source
 from aina_core.gallery import create, galleries, open_gallery, update
 from aina_core.models import get, is_external
@@ -216,6 +223,30 @@ def test_a_manifest_that_is_wrong_is_refused(out, change, said):
     (out / exchange.MANIFEST).write_text(json.dumps(manifest | change))
     with pytest.raises(DamagedError, match=said):
         imported(out)
+
+
+def test_only_this_machines_own_weights_verify_a_folder(out, tiny, monkeypatch, tmp_path):
+    path = out / exchange.MANIFEST
+    manifest = json.loads(path.read_text())
+    fingerprint = manifest["fingerprint"]
+
+    def opened(changed):
+        path.write_text(json.dumps(manifest | {"fingerprint": changed}))
+        return open_source(out)
+
+    assert opened(fingerprint).verified
+    with pytest.raises(InputError, match=r"out was made by tiny with other weights \(000000000000…"):
+        opened(fingerprint | {"weights": "0" * 64})
+    assert not opened({key: fingerprint[key] for key in ("model", "dim")}).verified
+    assert not opened(fingerprint | {"imported": True}).verified
+
+    def nowhere(_):
+        raise WeightsMissingError("none here")
+
+    weights = type(get(tiny).weights)
+    monkeypatch.setattr(weights, "locate", nowhere)
+    assert not opened(fingerprint).verified
+    assert not opened(fingerprint | {"weights": "0" * 64}).verified
 
 
 def test_parts_of_another_writer_in_any_order_are_read(broken, out, tiny):

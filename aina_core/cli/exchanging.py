@@ -66,7 +66,7 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
     if report.labelled is not None:
         notes.append(f"{report.labelled:,} named by the labels file")
     if not report.verified:
-        notes.append("made elsewhere, not verified")
+        notes.append("not verified: nothing shows that this machine's weights made them")
     text = (
         f"{report.gallery} under {report.model}: {report.rows:,} vectors, "
         f"{report.failed_count:,} failed, in {report.seconds} s, index in "

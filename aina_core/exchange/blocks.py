@@ -61,7 +61,7 @@ class Source(Protocol):
         root: the local folder of the images that it names; None where it names none.
         count: how many rows there are, failures too.
         has_files: whether it says what files the rows were computed from.
-        verified: whether AINA itself made them.
+        verified: whether AINA made them, by the weights that this machine has.
     """
 
     name: str

@@ -57,7 +57,7 @@ class ImportReport:
             is, or where none was looked at.
         without_file: how many images have no file in that folder, where that was looked up.
         labelled: how many rows the labels file names; None without one.
-        verified: whether AINA itself has made the vectors, by weights that it knows.
+        verified: whether AINA made the vectors, by the weights that this machine has.
         seconds: until the gallery was there.
         index_seconds: for its index.
     """

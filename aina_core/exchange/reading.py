@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from aina_core.errors import DamagedError, InputError
+from aina_core.errors import DamagedError, InputError, ModelError
 from aina_core.exchange.blocks import BLOCK_ROWS, Block, File
 from aina_core.exchange.layout import MANIFEST, SCHEMA, parts, read_manifest
-from aina_core.models import ModelName, is_external, valid_external
+from aina_core.models import ModelName, checksum, is_external, valid_external
 
 _UNIT = 1e-3  # how far a row's length may be from 1
 _BUFFER = 1 << 20
@@ -26,12 +26,11 @@ class Folder:
         path: the folder.
 
     Raises:
-        InputError: it is not finished, or of a model that is not known here.
+        InputError: it is not finished, or of a model that is not known here, or has other weights.
         DamagedError: its manifest cannot be read, or contradicts itself.
     """
 
     has_files = True
-    verified = True
 
     def __init__(self, path: Path) -> None:
         manifest = read_manifest(path)
@@ -48,13 +47,13 @@ class Folder:
                 f"{MANIFEST} in {path} contradicts itself: it is of {self.model} with {self.dim} "
                 f"numbers, its fingerprint of {named[0]} with {named[1]}."
             )
-        self._check_model()
+        self.verified = self._check_model()
 
-    def _check_model(self) -> None:
+    def _check_model(self) -> bool:
+        """Return whether this machine's own weights of the model made the vectors."""
         if is_external(self.model):
             valid_external(self.model)
-            self.verified = False
-            return
+            return False
         name = ModelName.parse(self.model)
         if name.components or "reduced" in self.fingerprint:
             raise InputError(
@@ -66,6 +65,22 @@ class Folder:
                 f"{self.name} has {self.dim} numbers a vector, but {self.model} has "
                 f"{name.spec().dim} here; it was made by another model of that name."
             )
+        return self._check_weights(name) and "imported" not in self.fingerprint
+
+    def _check_weights(self, name: ModelName) -> bool:
+        """Return whether the weights are this machine's own; not so where nobody can tell."""
+        theirs = self.fingerprint.get("weights")
+        try:
+            ours = checksum(name.spec().weights.locate())
+        except ModelError:  # there are none here
+            return False
+        if theirs is not None and theirs != ours:
+            raise InputError(
+                f"{self.name} was made by {self.model} with other weights ({str(theirs)[:12]}…) "
+                f"than this machine has ({ours[:12]}…), so queries would not fit its vectors; put "
+                "those weights here, or embed the images again by these."
+            )
+        return theirs is not None
 
     def blocks(self) -> Iterator[Block]:
         """Yield all rows; see `Source.blocks`.
