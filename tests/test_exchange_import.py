@@ -34,9 +34,10 @@ from aina_core.search import Searcher
 EXTERNAL = "external:their net"
 
 
-def imported(path, name="copy", *, images=None, labels=None, **options):
+def imported(path, name="copy", *, images=None, labels=None, overwrite=False, **options):
     """Import, and return the report."""
-    return import_vectors(open_source(path, **options), name, images=images, labels=labels)
+    source = open_source(path, **options)
+    return import_vectors(source, name, images=images, labels=labels, overwrite=overwrite)
 
 
 def drawn(count, dim=24, seed=0):
@@ -235,7 +236,9 @@ def test_only_this_machines_own_weights_verify_a_folder(out, tiny, monkeypatch, 
         return open_source(out)
 
     assert opened(fingerprint).verified
-    with pytest.raises(InputError, match=r"out was made by tiny with other weights \(000000000000…"):
+    with pytest.raises(
+        InputError, match=r"out was made by tiny with other weights \(000000000000…"
+    ):
         opened(fingerprint | {"weights": "0" * 64})
     assert not opened({key: fingerprint[key] for key in ("model", "dim")}).verified
     assert not opened(fingerprint | {"imported": True}).verified
@@ -509,11 +512,27 @@ def test_ids_that_do_not_fit_a_gallery_are_refused(gallery, out, tiny, embedder,
         imported(tmp_path / "v.npy", "mine", model=EXTERNAL)
     assert files_of(gallery.folder) == before
     with pytest.raises(GalleryError, match=r"has its pictures in"):
-        imported(out, "mine", images=tmp_path)
+        imported(out, "mine", images=tmp_path, overwrite=True)
     shutil.copy(photos / "brick/2.jpg", photos / "brick/1.jpg")
     update(gallery, embedder)
     with pytest.raises(GalleryError, match=r"1 of the 12 rows .* other files .* as: brick/1.jpg"):
-        imported(out, "mine")
+        imported(out, "mine", overwrite=True)
+
+
+def test_vectors_that_are_there_are_replaced_only_when_somebody_says_so(
+    gallery, tiny, tmp_path, aina
+):
+    before = stored(gallery, tiny)
+    ids = list(Searcher(gallery, tiny).ids)
+    vectors = drawn(12)
+    np.save(tmp_path / "v.npy", vectors)
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    words = ["import", tmp_path / "v.npy", "--ids", tmp_path / "ids.txt", "--gallery", "mine"]
+    ran = aina(*words, "--model", tiny)
+    assert ran.status == 2 and "has vectors under tiny already; give --overwrite" in ran.err
+    assert stored(gallery, tiny) == before
+    assert aina(*words, "--model", tiny, "--overwrite").status == 0
+    assert np.allclose(Searcher(gallery, tiny).matrix, units(vectors), atol=1e-6)
 
 
 def test_galleries_agree_on_the_length_of_an_external_models_vectors(home, tmp_path):
@@ -561,7 +580,7 @@ def test_an_import_can_be_stopped(home, tmp_path):
 
 def test_a_gallery_is_locked_while_vectors_come_in(gallery, out, aina):
     with gallery.lock():
-        ran = aina("import", out, "--gallery", "mine")
+        ran = aina("import", out, "--gallery", "mine", "--overwrite")
     assert ran.status == 2 and "Another process is writing" in ran.err
 
 

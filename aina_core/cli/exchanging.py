@@ -37,6 +37,11 @@ def add_import(commands: Any) -> None:
     parser.add_argument("--ids", type=Path, help="of an npy file: a text file with an id a line")
     parser.add_argument("--column", help="of Parquet: the vectors'; usual names are found")
     parser.add_argument("--id-column", help="of Parquet: the ids'; usual names are found")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the vectors that the gallery has under the model already",
+    )
 
 
 def _import(options: argparse.Namespace, reporter: Reporter) -> str:
@@ -54,6 +59,7 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
         options.gallery,
         images=options.images,
         labels=options.labels,
+        overwrite=options.overwrite,
         progress=reporter.progress,
         stop=reporter.stop,
     )

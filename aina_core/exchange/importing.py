@@ -88,6 +88,7 @@ def import_vectors(
     *,
     images: Path | None = None,
     labels: Path | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
     stop: Stop = never,
 ) -> ImportReport:
@@ -102,21 +103,24 @@ def import_vectors(
         images: the folder of the pictures; by default the source's own, where it is on this machine
             and suits. Without, the gallery has no pictures.
         labels: a labels file (see `gallery.LabelsFile`); by default what the source says.
+        overwrite: whether vectors that a gallery has under the model may be replaced.
         progress: told of "reading", "looking up the files", "writing" and of the index.
         stop: asked now and then, until the gallery is written.
 
     Raises:
         InputError: the source, or an option, cannot be used.
-        GalleryError: the ids do not fit the gallery.
+        GalleryError: the ids do not fit the gallery, or it has vectors under the model already.
         GalleryBusyError: another process writes to the gallery.
         StoppedError: it was stopped; nothing was imported.
     """
-    return _Import(source, valid_name(name), progress, stop).run(images, labels)
+    return _Import(source, valid_name(name), overwrite, progress, stop).run(images, labels)
 
 
 class _Import:
-    def __init__(self, source: Source, name: str, progress: Progress, stop: Stop) -> None:
-        self.source, self.name = source, name
+    def __init__(
+        self, source: Source, name: str, overwrite: bool, progress: Progress, stop: Stop
+    ) -> None:
+        self.source, self.name, self.overwrite = source, name, overwrite
         self.progress, self.stop = progress, stop
         self.without_file = 0
         self.unsuited: str | None = None
@@ -126,6 +130,8 @@ class _Import:
         """See `import_vectors`."""
         started = time.monotonic()
         self._check_dimension()
+        if self.name in galleries():
+            self._check_free(open_gallery(self.name))
         said = None if labels is None else LabelsFile(labels)
         paths.home().mkdir(parents=True, exist_ok=True)
         with _aside(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
@@ -156,6 +162,14 @@ class _Import:
             seconds=round(seconds, 3),
             index_seconds=self._index(gallery),
         )
+
+    def _check_free(self, gallery: Gallery) -> None:
+        """Vectors that are there are replaced only when somebody says so."""
+        if self.source.model in gallery.models() and not self.overwrite:
+            raise GalleryError(
+                f"The gallery {self.name} has vectors under {self.source.model} already; give "
+                "--overwrite to replace them, or choose another name."
+            )
 
     def _check_dimension(self) -> None:
         """Galleries agree on how many numbers the vectors of an external model have."""
@@ -240,6 +254,7 @@ class _Import:
                 "leave --images out, or choose another name."
             )
         with gallery.lock():
+            self._check_free(gallery)
             self._check_fit(gallery, incoming)
             self._check_stop()
             self.progress("writing", 0, 0)
