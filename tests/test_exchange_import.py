@@ -445,6 +445,41 @@ def test_files_that_are_no_vectors(home, tmp_path):
         imported(tmp_path / "zero.npy", model=EXTERNAL)
 
 
+@pytest.mark.parametrize(
+    "shape", ["(10**30, 4)", f"({10**30}, 4)", "(True, 4)", "(-2, 4)", "(2, ", "-" * 9000 + "1"]
+)
+def test_an_npy_file_with_a_header_that_nobody_should_write(home, tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(32)
+    with pytest.raises(InputError, match=r"v.npy cannot be read as npy: "):
+        imported(write(tmp_path, "v.npy", content), model=EXTERNAL)
+    with pytest.raises(InputError, match=r"z.npy cannot be read as npy: "):
+        imported(write(tmp_path, "z.npy", b"PK\x03\x04 no archive"), model=EXTERNAL)
+
+
+def test_parquet_with_ids_that_are_no_text_or_stand_twice(home, out, tmp_path):
+    texts = pa.array([b"a", b"\xff"], pa.binary()).view(pa.string())
+    vectors = pa.array(drawn(2, 3).tolist(), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": texts, "emb": vectors}), tmp_path / "bytes.parquet")
+    with pytest.raises(InputError, match=r"bytes.parquet cannot be read as Parquet: .*utf-8"):
+        imported(tmp_path / "bytes.parquet", model=EXTERNAL)
+    twice = pa.Table.from_arrays([pa.array(["a", "b"])] * 2 + [vectors], ["id", "id", "emb"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(InputError, match=r"twice.parquet has 2 columns 'id'"):
+        imported(tmp_path / "twice.parquet", model=EXTERNAL)
+    part = exchange.parts(out)[0]
+    table = pq.read_table(part)
+    place = table.schema.names.index("label")
+    broken = pa.array([b"\xff"] * len(table), pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(place, "label", broken), part)
+    with pytest.raises(InputError, match=r"part-00000.parquet cannot be read as Parquet"):
+        imported(out)
+    pq.write_table(table.append_column("id", table.column("id")), part)
+    with pytest.raises(InputError, match=r"part-00000.parquet has 2 columns 'id'"):
+        imported(out)
+    assert galleries() == ["mine"]
+
+
 def test_with_pictures_the_files_are_looked_up(home, photos, tiny, other_tiny, embedder, tmp_path):
     ids = sorted(files_of(photos))
     vectors = units(drawn(13)).astype(np.float32)

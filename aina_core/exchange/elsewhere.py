@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tokenize
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pyarrow as pa
 from aina_core.errors import InputError
 from aina_core.exchange.blocks import BLOCK_ROWS, Block, File, unit_rows
 from aina_core.exchange.layout import SCHEMA, parts
-from aina_core.exchange.reading import batches, reading, vectors_of
+from aina_core.exchange.reading import batches, check_columns, reading, vectors_of
 from aina_core.models import ModelName, is_external, valid_external
 
 #: Names of columns that are tried, in this order.
@@ -25,6 +27,11 @@ _ID_KINDS = (
     pa.types.is_large_string,
     pa.types.is_string_view,
     pa.types.is_integer,
+)
+# what numpy raises over a file that is none of its own, or has a header that nobody should write
+_NO_ARRAY = (
+    *(OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError),
+    *(MemoryError, RecursionError, tokenize.TokenError, zipfile.BadZipFile),
 )
 _MOST_DIM = 65_536
 _MAX_LINE = 1 << 16
@@ -125,7 +132,7 @@ class Npy(Elsewhere):
     def _open(self) -> np.ndarray:
         try:
             array = np.load(self._path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError) as error:
+        except _NO_ARRAY as error:
             detail = (str(error).strip().splitlines() or ["?"])[0].rstrip(".")
             raise InputError(f"{self.name} cannot be read as npy: {detail}.") from None
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
@@ -190,13 +197,15 @@ class Parquet(Elsewhere):
             raise InputError(f"{self._path} holds no Parquet files; give a folder that does.")
         with reading(self._parts[0]):
             schema = pq.read_schema(self._parts[0])
-        if self._path.is_dir() and set(SCHEMA.names) <= set(schema.names):
+            names = set(schema.names)
+        if self._path.is_dir() and set(SCHEMA.names) <= names:
             raise InputError(
                 f"{self._path} looks like embeddings of `spark-index` or `export` that were never "
                 "finished; run that to its end first."
             )
         self._column = _choose(self._asked, VECTOR_COLUMNS, schema, "--column")
         self._id = _choose(self._asked_id, ID_COLUMNS, schema, "--id-column")
+        check_columns(self._parts[0], schema, [self._id, self._column])
         kind = schema.field(self._id).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not any(check(kind) for check in _ID_KINDS):
@@ -245,7 +254,8 @@ class Parquet(Elsewhere):
                     done += len(batch)
 
     def _block(self, batch: pa.RecordBatch, path: Path, done: int) -> Block:
-        given = batch.column(self._id).to_pylist()
+        with reading(path):
+            given = batch.column(self._id).to_pylist()
         for place, image_id in enumerate(given):
             if image_id is None or image_id == "":
                 raise InputError(

@@ -92,7 +92,7 @@ class Folder:
         for path in parts(self._path):
             for batch in batches(path, SCHEMA.names):
                 if len(batch):
-                    block = self._block(batch, path.name)
+                    block = self._block(batch, path)
                     total += len(block.ids)
                     failed += sum(failure is not None for failure in block.failures)
                     yield block
@@ -102,7 +102,11 @@ class Folder:
                 f"says {self.count:,} and {self._failed:,}; it is incomplete."
             )
 
-    def _block(self, batch: pa.RecordBatch, part: str) -> Block:
+    def _block(self, batch: pa.RecordBatch, path: Path) -> Block:
+        with reading(path):
+            return self._read(batch, path.name)
+
+    def _read(self, batch: pa.RecordBatch, part: str) -> Block:
         found = {name: batch.column(name) for name in SCHEMA.names}
         ids = found["id"].to_pylist()
         failures = found["failure"].to_pylist()
@@ -140,15 +144,28 @@ def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
     with reading(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-        missing = [name for name in columns if name not in file.schema_arrow.names]
-        if missing:
-            raise InputError(
-                f"{path.name} has no column {missing[0]!r}; it has: "
-                f"{', '.join(file.schema_arrow.names[:12]) or 'none'}."
-            )
+        check_columns(path, file.schema_arrow, columns)
         if set(columns) == set(SCHEMA.names):
             _check_schema(path, file.schema_arrow)
         yield from file.iter_batches(BLOCK_ROWS, columns=columns, use_threads=False)
+
+
+def check_columns(path: Path, schema: pa.Schema, columns: list[str]) -> None:
+    """Refuse a file in which a column is missing, or stands more than once.
+
+    Raises:
+        InputError: one does.
+    """
+    names = schema.names
+    for name in columns:
+        if name not in names:
+            raise InputError(
+                f"{path.name} has no column {name!r}; it has: {', '.join(names[:12]) or 'none'}."
+            )
+        if names.count(name) > 1:
+            raise InputError(
+                f"{path.name} has {names.count(name)} columns {name!r}; give them different names."
+            )
 
 
 def _check_schema(path: Path, schema: pa.Schema) -> None:
