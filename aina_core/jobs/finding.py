@@ -11,7 +11,7 @@ import numpy as np
 
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.jobs.blocks import Cut, blocks_for, cut_rows
-from aina_core.jobs.files import public
+from aina_core.jobs.files import literal, public
 from aina_core.jobs.neighbours import (
     COLUMNS,
     METHODS,
@@ -23,7 +23,13 @@ from aina_core.jobs.neighbours import (
     with_ids,
 )
 from aina_core.jobs.opened import Opened, Steps, check_embeddings, open_embeddings
-from aina_core.jobs.outputs import Output, check_output, open_output, same_place
+from aina_core.jobs.outputs import (
+    Output,
+    check_output,
+    check_written,
+    open_output,
+    same_place,
+)
 from aina_core.jobs.running import mendable
 from aina_core.jobs.session import session
 from aina_core.work import Progress, Stop, never, silent
@@ -127,7 +133,7 @@ def spark_neighbours(
     progress("starting Spark", 0, 0)
     with session(master, "AINA: neighbours", settings) as spark:
         opened = open_embeddings(spark, embeddings)
-        output = open_output(spark, out, COLUMNS, overwrite=overwrite)
+        output = open_output(spark, out, COLUMNS, kind="neighbours", overwrite=overwrite)
         try:
             steps = Steps(spark, progress, stop)
             starting = time.monotonic() - started
@@ -170,6 +176,9 @@ def find(
     found = with_ids(join(opened.rows, cut, k), opened.rows, cut)
     phase = "comparing" if method == "exact" else "asking the indexes"
     steps(phase, lambda: found.write.mode("append").parquet(output.target))
+    # an index may find fewer than k of a row, but never none
+    wanted, which = (opened.count * k, "true") if method == "exact" else (opened.count, "rank = 1")
+    steps("counting", lambda: check_written(steps.spark, output, wanted, which))
     seconds = time.monotonic() - begun
     recall, size = None, 0
     if method != "exact":
@@ -217,7 +226,7 @@ def _recall(
 
     ids, kth = sampled(opened.rows, cut, k, sample)
     places = {image_id: at for at, image_id in enumerate(ids)}
-    written = spark.read.parquet(output.target).select("id", "similarity")
+    written = spark.read.parquet(literal(output.target)).select("id", "similarity")
     found = written.where(f.col("id").isin(ids)).toArrow()
     at = np.array([places[image_id] for image_id in found.column("id").to_pylist()], np.int64)
     near = found.column("similarity").to_numpy()
