@@ -127,8 +127,8 @@ def _check_ids(ids: DataFrame, shown: str) -> int:
         raise InputError(f"{told['nameless']:,} rows of {shown} have no id; give each one.")
     if told["wrong"] is not None:
         raise InputError(
-            f"{shown} has the id {told['wrong'][:40]!r}; an id has 1 to {MOST_LETTERS:,} signs, and "
-            "no zero byte."
+            f"{shown} has the id {told['wrong'][:40]!r}; an id has 1 to {MOST_LETTERS:,} signs, "
+            "and no zero byte."
         )
     if told["doubles"]:
         raise InputError(
