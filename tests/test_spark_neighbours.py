@@ -226,6 +226,16 @@ def test_a_damaged_embedding_is_named(spark_here, rows, tmp_path, aina):
     assert "200 embeddings" in refused(run) and not (tmp_path / "out").exists()
 
 
+def test_embeddings_whose_parts_are_gone(spark_here, rows, tmp_path, aina):
+    gone = write(tmp_path / "gone", rows)
+    for part in exchange.parts(gone):
+        part.unlink()
+    for command in (("spark-neighbours",), ("spark-duplicates", "--threshold", 0.9)):
+        run = aina(*command, gone, "--out", tmp_path / "out")
+        assert "There are 0 embeddings, but the manifest speaks of 2,500" in refused(run)
+    assert not (tmp_path / "out").exists()
+
+
 def test_few_rows(spark_here, rows, tmp_path, aina):
     """Fewer than neighbours are asked for; none."""
     out = tmp_path / "out"

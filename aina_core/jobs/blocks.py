@@ -81,7 +81,7 @@ def cut_rows(rows: DataFrame, count: int, dim: int, wanted: int) -> Cut:
     if share < 1:
         ids = ids.sample(fraction=share, seed=_SEED)
     found = sorted(ids.toArrow().column("id").to_pylist())
-    places = [len(found) * number // wanted for number in range(1, wanted)]
+    places = [len(found) * number // wanted for number in range(1, wanted)] if found else []
     borders = tuple(dict.fromkeys(found[place] for place in places))
     sizes = Counter(bisect.bisect_right(borders, key) for key in found)
     if share < 1:
