@@ -84,6 +84,23 @@ def test_words_are_counted_and_found(size):
     assert found.among([""]).tolist() == [not text for text in told]
 
 
+def test_only_texts_that_occur_are_looked_up():
+    class Asked(list):
+        asked = 0
+
+        def __getitem__(self, place):
+            self.asked += 1
+            return super().__getitem__(place)
+
+        def __iter__(self):
+            raise AssertionError("all are looked up")
+
+    names = Asked(f"text {n}" for n in range(1000))
+    found = words.Words(np.array([*range(1000), -1, 7]), names)
+    assert found.texts(np.array([7, 1000, 1001, 12])) == ["text 7", "", "text 7", "text 12"]
+    assert names.asked == 2
+
+
 def test_many_different_texts_need_wider_numbers():
     collecting = Collecting()
     texts = [f"text {n}" for n in range(40_000)]
