@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aina_core.errors import InputError, UnknownNameError
+from aina_core.errors import InputError, StoppedError, UnknownNameError
 from aina_core.jobs.blocks import Cut, blocks_for, cut_rows
 from aina_core.jobs.files import literal, public
 from aina_core.jobs.neighbours import (
@@ -55,6 +55,7 @@ class NeighboursReport:
         recall_at_k: the share of the exact k nearest that were found, on `sampled` rows; None for
             the exact method.
         sampled: how many rows it was measured on.
+        unmeasured: why recall could not be measured, where it could not; the results are whole.
         seconds: of the join, from the first task to the finished folder, without that measurement.
         pairs_per_second: the pairs of rows that there are, by `seconds`; the exact method compares
             them all.
@@ -69,6 +70,7 @@ class NeighboursReport:
     method: str
     recall_at_k: float | None
     sampled: int
+    unmeasured: str | None
     seconds: float
     pairs_per_second: float
     start_seconds: float
@@ -113,7 +115,8 @@ def spark_neighbours(
         k: how many, 1 to `MOST_K`.
         out: where the results go. Nothing is readable there before the end.
         method: one of `METHODS`.
-        sample: on how many rows recall is measured, where the method is not exact.
+        sample: on how many rows recall is measured at most, where the method is not exact (see
+            `neighbours.sample_for`).
         master: see `session`.
         settings: of Spark.
         overwrite: replace finished results.
@@ -171,7 +174,7 @@ def find(
         raise InputError(f"Neighbours need at least two embeddings; {opened.place} has fewer.")
     begun = time.monotonic()
     k = min(k, opened.count - 1)
-    cut = cut_for(steps, opened, method)
+    cut = cut_for(steps, opened, method, k)
     join = exact_neighbours if method == "exact" else annoy_neighbours
     found = with_ids(join(opened.rows, cut, k), opened.rows, cut)
     phase = "comparing" if method == "exact" else "asking the indexes"
@@ -180,11 +183,16 @@ def find(
     wanted, which = (opened.count * k, "true") if method == "exact" else (opened.count, "rank = 1")
     steps("counting", lambda: check_written(steps.spark, output, wanted, which))
     seconds = time.monotonic() - begun
-    recall, size = None, 0
+    recall, size, unmeasured = None, 0, None
     if method != "exact":
-        recall, size = steps(
-            "measuring recall", lambda: _recall(steps.spark, opened, cut, k, sample, output)
-        )
+        try:
+            recall, size = steps(
+                "measuring recall", lambda: _recall(steps.spark, opened, cut, k, sample, output)
+            )
+        except StoppedError:
+            raise
+        except Exception as error:  # whatever it was, hours of joining are not thrown away for it
+            unmeasured = str(error) or type(error).__name__
     manifest = {
         **opened.described(),
         **{"format": FORMAT, "kind": "neighbours", "k": k, "method": method},
@@ -197,6 +205,7 @@ def find(
         method=method,
         recall_at_k=recall,
         sampled=size,
+        unmeasured=unmeasured,
         seconds=round(seconds, 3),
         pairs_per_second=round(opened.count * (opened.count - 1) / 2 / seconds, 1),
         start_seconds=round(starting, 3),
@@ -206,10 +215,10 @@ def find(
     )
 
 
-def cut_for(steps: Steps, opened: Opened, method: str) -> Cut:
-    """Cut the rows as a method wants them."""
+def cut_for(steps: Steps, opened: Opened, method: str, k: int = 0) -> Cut:
+    """Cut the rows as a method wants them that keeps k neighbours of each, or none."""
     plan = blocks_for if method == "exact" else indexes_for
-    wanted = plan(opened.count, opened.dim, steps.cores)
+    wanted = plan(opened.count, opened.dim, steps.cores, k)
     return steps(
         "looking at the ids", lambda: cut_rows(opened.rows, opened.count, opened.dim, wanted)
     )
