@@ -25,7 +25,7 @@ from aina_core.errors import (
     StoppedError,
     WeightsMissingError,
 )
-from aina_core.exchange import export, import_vectors, open_source
+from aina_core.exchange import blocks, export, import_vectors, open_source, reading
 from aina_core.gallery import create, galleries, open_gallery, update
 from aina_core.models import get, is_external
 from aina_core.queries import embed_query
@@ -477,6 +477,39 @@ def test_parquet_with_ids_that_are_no_text_or_stand_twice(home, out, tmp_path):
     pq.write_table(table.append_column("id", table.column("id")), part)
     with pytest.raises(InputError, match=r"part-00000.parquet has 2 columns 'id'"):
         imported(out)
+    assert galleries() == ["mine"]
+
+
+def test_long_vectors_come_in_few_rows_at_a_time(home, out, tmp_path, monkeypatch):
+    assert [blocks.rows_for(dim) for dim in (1, 1280, 65_536, 1 << 30)] == [8192, 8192, 256, 1]
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4 * 24 * 4)
+    np.save(tmp_path / "v.npy", drawn(10))
+    vectors = pa.array(drawn(10).tolist(), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": range(10), "emb": vectors}), tmp_path / "v.parquet")
+    for path in (tmp_path / "v.npy", tmp_path / "v.parquet"):
+        read = [len(block.ids) for block in open_source(path, model=EXTERNAL).blocks()]
+        assert read == [4, 4, 2]
+    assert max(len(block.ids) for block in open_source(out).blocks()) == 4
+
+
+def test_parquet_that_would_fill_the_memory_is_refused(home, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_SLACK", 1000)
+    long = pa.array([[0.0] * 6, [0.0] * 50_000, [0.0] * 6], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": range(3), "emb": long}), tmp_path / "v.parquet")
+    assert (tmp_path / "v.parquet").stat().st_size < 5000
+    with pytest.raises(InputError, match=r"50,012 numbers .* 3 vectors .* have 6 numbers each"):
+        imported(tmp_path / "v.parquet", model=EXTERNAL)
+    part = exchange.parts(out)[0]
+    rows = pq.read_table(part).to_pylist()
+    rows[1]["embedding"] = [0.0] * 50_000
+    pq.write_table(pa.Table.from_pylist(rows, exchange.SCHEMA), part)
+    with pytest.raises(InputError, match=r"part-00000.parquet holds 50,096 numbers"):
+        imported(out)
+    manifest = json.loads((out / exchange.MANIFEST).read_text())
+    named = {"model": EXTERNAL, "dim": 65_537}
+    (out / exchange.MANIFEST).write_text(json.dumps(manifest | named | {"fingerprint": named}))
+    with pytest.raises(InputError, match="have 65,537 numbers; 1 to 65,536"):
+        open_source(out)
     assert galleries() == ["mine"]
 
 

@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from aina_core.errors import DamagedError, InputError, ModelError
-from aina_core.exchange.blocks import BLOCK_ROWS, Block, File
+from aina_core.exchange.blocks import MOST_DIM, Block, File, rows_for
 from aina_core.exchange.layout import MANIFEST, SCHEMA, parts, read_manifest
 from aina_core.models import ModelName, checksum, is_external, valid_external
 
 _UNIT = 1e-3  # how far a row's length may be from 1
 _BUFFER = 1 << 20
+# what a column of vectors may hold: so often their length, in so many bytes each, and this besides
+_LONGER, _NUMBER_BYTES, _SLACK = 4, 16, 16 << 20
 
 
 class Folder:
@@ -46,6 +48,11 @@ class Folder:
             raise DamagedError(
                 f"{MANIFEST} in {path} contradicts itself: it is of {self.model} with {self.dim} "
                 f"numbers, its fingerprint of {named[0]} with {named[1]}."
+            )
+        if self.dim > MOST_DIM:
+            raise InputError(
+                f"The vectors of {self.name} have {self.dim:,} numbers; 1 to {MOST_DIM:,} can be "
+                "imported."
             )
         self.verified = self._check_model()
 
@@ -90,7 +97,8 @@ class Folder:
         """
         total = failed = 0
         for path in parts(self._path):
-            for batch in batches(path, SCHEMA.names):
+            check_sizes(path, "embedding", self.dim)
+            for batch in batches(path, SCHEMA.names, rows_for(self.dim)):
                 if len(batch):
                     block = self._block(batch, path)
                     total += len(block.ids)
@@ -135,8 +143,43 @@ def _texts(column: pa.Array) -> list[str]:
     return column.fill_null("").to_pylist()
 
 
-def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a Parquet file, at most `BLOCK_ROWS` rows at a time.
+def check_sizes(path: Path, column: str, dim: int) -> None:
+    """Refuse a Parquet file of which a few rows could fill the memory, before any are read.
+
+    Args:
+        path: the file.
+        column: of the vectors.
+        dim: their length; that some are a few times as long is no harm.
+
+    Raises:
+        InputError: it says of itself that it holds more numbers, or more bytes for them.
+    """
+    import pyarrow.parquet as pq
+
+    with reading(path):
+        metadata = pq.read_metadata(path)
+        names = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+        places = [at for at, name in enumerate(names) if f"{name}.".startswith(f"{column}.")]
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for found in map(group.column, places):
+                most = _LONGER * dim * group.num_rows + _SLACK
+                size = found.total_uncompressed_size
+                if found.num_values > most or size > _NUMBER_BYTES * found.num_values + _SLACK:
+                    raise InputError(
+                        f"{path.name} holds {found.num_values:,} numbers in {size:,} bytes for "
+                        f"{group.num_rows:,} vectors in its column {column}, but these should have "
+                        f"{dim:,} numbers each; write it again with vectors of one length."
+                    )
+
+
+def batches(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a Parquet file, a few rows at a time.
+
+    Args:
+        path: the file.
+        columns: their names.
+        rows: how many at a time at most.
 
     Raises:
         InputError: it cannot be read, or lacks a column.
@@ -147,7 +190,7 @@ def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         check_columns(path, file.schema_arrow, columns)
         if set(columns) == set(SCHEMA.names):
             _check_schema(path, file.schema_arrow)
-        yield from file.iter_batches(BLOCK_ROWS, columns=columns, use_threads=False)
+        yield from file.iter_batches(rows, columns=columns, use_threads=False)
 
 
 def check_columns(path: Path, schema: pa.Schema, columns: list[str]) -> None:
