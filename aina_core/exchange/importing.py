@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from aina_core import paths
-from aina_core.errors import AinaError, GalleryBusyError, GalleryError, InputError, StoppedError
+from aina_core.errors import AinaError, GalleryError, InputError, StoppedError
+from aina_core.exchange.aside import aside_of
 from aina_core.exchange.blocks import Source
 from aina_core.exchange.incoming import Incoming
 from aina_core.exchange.pictures import find_files, suits
@@ -35,9 +31,6 @@ from aina_core.work import Progress, Stop, never, silent
 
 #: How many failures a report lists; all are in the gallery.
 MOST_LISTED = 1000
-
-_PREFIX, _HELD = ".importing-", "held"
-_MAKING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +127,7 @@ class _Import:
             self._check_free(open_gallery(self.name))
         said = None if labels is None else LabelsFile(labels)
         paths.home().mkdir(parents=True, exist_ok=True)
-        with _aside(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
+        with aside_of(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
             journal = Journal(aside, self.source.fingerprint)
             self._read(incoming, journal)
             if said is not None:
@@ -305,36 +298,3 @@ class _Import:
         vectors = store.open()
         open_index("annoy", vectors.matrix, store.index_folder, checksum=vectors.checksum)
         return round(time.monotonic() - started, 3)
-
-
-@contextlib.contextmanager
-def _aside(home: Path) -> Iterator[Path]:
-    """Yield a hidden folder for the length of an import, after sweeping those of killed ones."""
-    for left in home.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError, GalleryBusyError):
-            just_made = time.time() - left.stat().st_mtime < _MAKING_SECONDS
-            if just_made and not (left / _HELD).exists():
-                continue  # by another import, which is about to hold it
-            with _held(left):
-                shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
-    try:
-        with _held(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which its process loses when it is killed.
-
-    Raises:
-        GalleryBusyError: another process holds it.
-    """
-    with (folder / _HELD).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise GalleryBusyError(f"{folder} is in use.") from None
-        yield
