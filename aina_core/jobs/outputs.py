@@ -7,6 +7,7 @@ and the manifest is written last.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -168,7 +169,8 @@ class _Here:
 
     def _release(self) -> None:
         if self._held is not None:
-            fcntl.flock(self._held, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._held, fcntl.LOCK_UN)
             os.close(self._held)
             self._held = None
 
@@ -189,17 +191,17 @@ def _hold(staged: Path, folder: Path) -> int:
             raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if staged.exists() and os.path.samestat(os.fstat(descriptor), staged.stat()):
-                return descriptor
         except BlockingIOError:
             os.close(descriptor)
             raise InputError(
                 f"Another job is writing to {folder}; wait until it has ended, or give --out "
                 "another folder."
             ) from None
-        except OSError as error:
-            os.close(descriptor)
-            raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
+        except OSError:  # a file system of the network that has no locks: nobody can tell
+            return descriptor
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), staged.stat()):
+                return descriptor
         os.close(descriptor)
 
 
@@ -227,6 +229,8 @@ class _Elsewhere:
         self._files.remove(_MARK)
 
     def abandon(self) -> None:
+        if not self._files.exists():
+            return
         for name, folder in self._files.entries().items():
             if _is_ours(name, folder):
                 self._files.remove(name)
