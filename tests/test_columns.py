@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from aina_core.errors import DamagedError
-from aina_core.gallery import Annotation, create, folder_label, keys, open_known, update, words
+from aina_core.gallery import (
+    Annotation,
+    create,
+    folder_label,
+    keys,
+    known,
+    open_known,
+    update,
+    words,
+)
 from aina_core.gallery.catalogue import ImageRecord
 from aina_core.gallery.keys import Keys, Places
 from aina_core.gallery.words import Collecting
@@ -75,6 +84,23 @@ def test_words_are_counted_and_found(size):
     assert found.among([""]).tolist() == [not text for text in told]
 
 
+def test_only_texts_that_occur_are_looked_up():
+    class Asked(list):
+        asked = 0
+
+        def __getitem__(self, place):
+            self.asked += 1
+            return super().__getitem__(place)
+
+        def __iter__(self):
+            raise AssertionError("all are looked up")
+
+    names = Asked(f"text {n}" for n in range(1000))
+    found = words.Words(np.array([*range(1000), -1, 7]), names)
+    assert found.texts(np.array([7, 1000, 1001, 12])) == ["text 7", "", "text 7", "text 12"]
+    assert names.asked == 2
+
+
 def test_many_different_texts_need_wider_numbers():
     collecting = Collecting()
     texts = [f"text {n}" for n in range(40_000)]
@@ -82,6 +108,21 @@ def test_many_different_texts_need_wider_numbers():
     found = collecting.words()
     assert found.codes.dtype == np.int32 and found.texts(np.arange(40_000)) == texts
     assert Collecting().words().counts() == {}
+
+
+@pytest.mark.parametrize("step", [1, 3, 40])
+def test_rows_are_found_whichever_ids_are_asked_for(step, monkeypatch):
+    monkeypatch.setattr(known, "_BLOCK", step)
+    rng = np.random.default_rng(0)
+    for trial in range(300):
+        there = {f"{n:03}": (f"{n:03}", trial) for n in rng.permutation(90)[: rng.integers(90)]}
+        asked = sorted(f"{n:03}" for n in rng.permutation(90)[: rng.integers(90)])
+        rows = known._Step(iter([there[key] for key in sorted(there)]))
+        found: list = []
+        size = int(rng.integers(1, 20))
+        for start in range(0, len(asked), size):
+            found += rows.take(asked[start : start + size])
+        assert found == [there.get(key) for key in asked]
 
 
 def test_a_gallery_is_known_row_by_row(home, photos, embedder, tiny, size):

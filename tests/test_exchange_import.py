@@ -17,9 +17,16 @@ from galleries import files_of, stored
 
 from aina_core import exchange, images
 from aina_core.embedding import load_embedder
-from aina_core.errors import DamagedError, GalleryError, ImageError, InputError, StoppedError
-from aina_core.exchange import export, import_vectors, open_source
-from aina_core.gallery import galleries, open_gallery, update
+from aina_core.errors import (
+    DamagedError,
+    GalleryError,
+    ImageError,
+    InputError,
+    StoppedError,
+    WeightsMissingError,
+)
+from aina_core.exchange import blocks, export, import_vectors, open_source, reading
+from aina_core.gallery import create, galleries, open_gallery, update
 from aina_core.models import get, is_external
 from aina_core.queries import embed_query
 from aina_core.search import Searcher
@@ -27,9 +34,10 @@ from aina_core.search import Searcher
 EXTERNAL = "external:their net"
 
 
-def imported(path, name="copy", *, images=None, labels=None, **options):
+def imported(path, name="copy", *, images=None, labels=None, overwrite=False, **options):
     """Import, and return the report."""
-    return import_vectors(open_source(path, **options), name, images=images, labels=labels)
+    source = open_source(path, **options)
+    return import_vectors(source, name, images=images, labels=labels, overwrite=overwrite)
 
 
 def drawn(count, dim=24, seed=0):
@@ -139,6 +147,46 @@ def test_without_the_folder_it_has_no_pictures(out, photos, embedder, tiny, aina
     assert open_gallery("other").root == tmp_path / "elsewhere"
 
 
+def test_the_images_that_another_gallery_keeps_are_shown(home, photos, embedder, tiny, aina):
+    kept = create("kept", None)
+    shutil.copytree(photos, kept.root, dirs_exist_ok=True)
+    update(kept, embedder)
+    out = home.parent / "out"
+    assert aina("export", "--gallery", "kept", "--model", tiny, "--out", out).status == 0
+    ran = aina("import", out, "--gallery", "again", "--json")
+    assert ran.status == 0 and ran.json["pictures"] == str(kept.root)
+    again = open_gallery("again")
+    checksum = Searcher(again, tiny).checksums[0]
+    assert not again.keeps_images and again.thumbnail(checksum)
+    ran = aina(
+        *("index", kept.root, "--gallery", "again", "--model", tiny, "--device", "cpu", "--json")
+    )
+    assert ran.status == 0 and ran.json["unchanged"] == 12
+    before = files_of(kept.root)
+    again.delete()
+    assert files_of(kept.root) == before
+    imported(out, "again")
+    kept.delete()  # and the pictures with it, not the vectors
+    again = open_gallery("again")
+    with pytest.raises(ImageError, match="is missing"):
+        again.thumbnail(checksum)
+    assert len(Searcher(again, tiny).search(Searcher(again, tiny).vector("brick/1.jpg")).nearest(9))
+    refused = aina("index", again.root, "--gallery", "again", "--model", tiny, "--device", "cpu")
+    assert refused.status == 2 and "is missing" in refused.err and again.catalogue.counts()[0] == 12
+
+
+def test_a_folder_among_aina_own_is_only_refused_where_it_was_asked_for(out, home, photos, aina):
+    shutil.copytree(photos, home / "mine" / "models" / "photos")
+    manifest = json.loads((out / exchange.MANIFEST).read_text())
+    among = str(home / "mine" / "models" / "photos")
+    (out / exchange.MANIFEST).write_text(json.dumps(manifest | {"root": among}))
+    ran = aina("import", out, "--gallery", "asked", "--images", among)
+    assert ran.status == 2 and "AINA's own galleries" in ran.err
+    ran = aina("import", out, "--gallery", "copy")
+    assert ran.status == 0 and "without pictures" in ran.out and "AINA's own galleries" in ran.out
+    assert galleries() == ["copy", "mine"]
+
+
 def test_a_folder_of_other_files_is_none_of_the_pictures(out, photos, pictures):
     for path in photos.rglob("*.*"):
         pictures[0].resize((10, 10)).save(path, format="PNG")
@@ -176,6 +224,32 @@ def test_a_manifest_that_is_wrong_is_refused(out, change, said):
     (out / exchange.MANIFEST).write_text(json.dumps(manifest | change))
     with pytest.raises(DamagedError, match=said):
         imported(out)
+
+
+def test_only_this_machines_own_weights_verify_a_folder(out, tiny, monkeypatch, tmp_path):
+    path = out / exchange.MANIFEST
+    manifest = json.loads(path.read_text())
+    fingerprint = manifest["fingerprint"]
+
+    def opened(changed):
+        path.write_text(json.dumps(manifest | {"fingerprint": changed}))
+        return open_source(out)
+
+    assert opened(fingerprint).verified
+    with pytest.raises(
+        InputError, match=r"out was made by tiny with other weights \(000000000000…"
+    ):
+        opened(fingerprint | {"weights": "0" * 64})
+    assert not opened({key: fingerprint[key] for key in ("model", "dim")}).verified
+    assert not opened(fingerprint | {"imported": True}).verified
+
+    def nowhere(_):
+        raise WeightsMissingError("none here")
+
+    weights = type(get(tiny).weights)
+    monkeypatch.setattr(weights, "locate", nowhere)
+    assert not opened(fingerprint).verified
+    assert not opened(fingerprint | {"weights": "0" * 64}).verified
 
 
 def test_parts_of_another_writer_in_any_order_are_read(broken, out, tiny):
@@ -371,6 +445,74 @@ def test_files_that_are_no_vectors(home, tmp_path):
         imported(tmp_path / "zero.npy", model=EXTERNAL)
 
 
+@pytest.mark.parametrize(
+    "shape", ["(10**30, 4)", f"({10**30}, 4)", "(True, 4)", "(-2, 4)", "(2, ", "-" * 9000 + "1"]
+)
+def test_an_npy_file_with_a_header_that_nobody_should_write(home, tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(32)
+    with pytest.raises(InputError, match=r"v.npy cannot be read as npy: "):
+        imported(write(tmp_path, "v.npy", content), model=EXTERNAL)
+    with pytest.raises(InputError, match=r"z.npy cannot be read as npy: "):
+        imported(write(tmp_path, "z.npy", b"PK\x03\x04 no archive"), model=EXTERNAL)
+
+
+def test_parquet_with_ids_that_are_no_text_or_stand_twice(home, out, tmp_path):
+    texts = pa.array([b"a", b"\xff"], pa.binary()).view(pa.string())
+    vectors = pa.array(drawn(2, 3).tolist(), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": texts, "emb": vectors}), tmp_path / "bytes.parquet")
+    with pytest.raises(InputError, match=r"bytes.parquet cannot be read as Parquet: .*utf-8"):
+        imported(tmp_path / "bytes.parquet", model=EXTERNAL)
+    twice = pa.Table.from_arrays([pa.array(["a", "b"])] * 2 + [vectors], ["id", "id", "emb"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(InputError, match=r"twice.parquet has 2 columns 'id'"):
+        imported(tmp_path / "twice.parquet", model=EXTERNAL)
+    part = exchange.parts(out)[0]
+    table = pq.read_table(part)
+    place = table.schema.names.index("label")
+    broken = pa.array([b"\xff"] * len(table), pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(place, "label", broken), part)
+    with pytest.raises(InputError, match=r"part-00000.parquet cannot be read as Parquet"):
+        imported(out)
+    pq.write_table(table.append_column("id", table.column("id")), part)
+    with pytest.raises(InputError, match=r"part-00000.parquet has 2 columns 'id'"):
+        imported(out)
+    assert galleries() == ["mine"]
+
+
+def test_long_vectors_come_in_few_rows_at_a_time(home, out, tmp_path, monkeypatch):
+    assert [blocks.rows_for(dim) for dim in (1, 1280, 65_536, 1 << 30)] == [8192, 8192, 256, 1]
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4 * 24 * 4)
+    np.save(tmp_path / "v.npy", drawn(10))
+    vectors = pa.array(drawn(10).tolist(), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": range(10), "emb": vectors}), tmp_path / "v.parquet")
+    for path in (tmp_path / "v.npy", tmp_path / "v.parquet"):
+        read = [len(block.ids) for block in open_source(path, model=EXTERNAL).blocks()]
+        assert read == [4, 4, 2]
+    assert max(len(block.ids) for block in open_source(out).blocks()) == 4
+
+
+def test_parquet_that_would_fill_the_memory_is_refused(home, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_SLACK", 1000)
+    long = pa.array([[0.0] * 6, [0.0] * 50_000, [0.0] * 6], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": range(3), "emb": long}), tmp_path / "v.parquet")
+    assert (tmp_path / "v.parquet").stat().st_size < 5000
+    with pytest.raises(InputError, match=r"50,012 numbers .* 3 vectors .* have 6 numbers each"):
+        imported(tmp_path / "v.parquet", model=EXTERNAL)
+    part = exchange.parts(out)[0]
+    rows = pq.read_table(part).to_pylist()
+    rows[1]["embedding"] = [0.0] * 50_000
+    pq.write_table(pa.Table.from_pylist(rows, exchange.SCHEMA), part)
+    with pytest.raises(InputError, match=r"part-00000.parquet holds 50,096 numbers"):
+        imported(out)
+    manifest = json.loads((out / exchange.MANIFEST).read_text())
+    named = {"model": EXTERNAL, "dim": 65_537}
+    (out / exchange.MANIFEST).write_text(json.dumps(manifest | named | {"fingerprint": named}))
+    with pytest.raises(InputError, match="have 65,537 numbers; 1 to 65,536"):
+        open_source(out)
+    assert galleries() == ["mine"]
+
+
 def test_with_pictures_the_files_are_looked_up(home, photos, tiny, other_tiny, embedder, tmp_path):
     ids = sorted(files_of(photos))
     vectors = units(drawn(13)).astype(np.float32)
@@ -438,11 +580,27 @@ def test_ids_that_do_not_fit_a_gallery_are_refused(gallery, out, tiny, embedder,
         imported(tmp_path / "v.npy", "mine", model=EXTERNAL)
     assert files_of(gallery.folder) == before
     with pytest.raises(GalleryError, match=r"has its pictures in"):
-        imported(out, "mine", images=tmp_path)
+        imported(out, "mine", images=tmp_path, overwrite=True)
     shutil.copy(photos / "brick/2.jpg", photos / "brick/1.jpg")
     update(gallery, embedder)
     with pytest.raises(GalleryError, match=r"1 of the 12 rows .* other files .* as: brick/1.jpg"):
-        imported(out, "mine")
+        imported(out, "mine", overwrite=True)
+
+
+def test_vectors_that_are_there_are_replaced_only_when_somebody_says_so(
+    gallery, tiny, tmp_path, aina
+):
+    before = stored(gallery, tiny)
+    ids = list(Searcher(gallery, tiny).ids)
+    vectors = drawn(12)
+    np.save(tmp_path / "v.npy", vectors)
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    words = ["import", tmp_path / "v.npy", "--ids", tmp_path / "ids.txt", "--gallery", "mine"]
+    ran = aina(*words, "--model", tiny)
+    assert ran.status == 2 and "has vectors under tiny already; give --overwrite" in ran.err
+    assert stored(gallery, tiny) == before
+    assert aina(*words, "--model", tiny, "--overwrite").status == 0
+    assert np.allclose(Searcher(gallery, tiny).matrix, units(vectors), atol=1e-6)
 
 
 def test_galleries_agree_on_the_length_of_an_external_models_vectors(home, tmp_path):
@@ -490,7 +648,7 @@ def test_an_import_can_be_stopped(home, tmp_path):
 
 def test_a_gallery_is_locked_while_vectors_come_in(gallery, out, aina):
     with gallery.lock():
-        ran = aina("import", out, "--gallery", "mine")
+        ran = aina("import", out, "--gallery", "mine", "--overwrite")
     assert ran.status == 2 and "Another process is writing" in ran.err
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 from pathlib import Path
 
-from aina_core import cli
+from aina_core import cli, paths
 from aina_core.gallery import open_gallery
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +26,19 @@ def test_every_command_is_in_the_readme():
     commands = cli.parser()._subparsers._group_actions[0].choices
     for name in commands:
         assert f"python -m aina_core {name}" in README, name
+
+
+def test_the_way_out_and_in_again_runs(demo_gallery, tmp_path, monkeypatch, aina):
+    shutil.copytree(paths.home(), tmp_path / "home")
+    monkeypatch.setenv("AINA_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^python -m aina_core ((?:export|import) [^#\n]*)", README, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        ran = aina(*shlex.split(line.replace("plates", demo_gallery)))
+        assert ran.status == 0, ran.err
+    original, copy = open_gallery(demo_gallery), open_gallery("copy")
+    assert copy.root == original.root and copy.catalogue.images() == original.catalogue.images()
 
 
 def test_pictures_and_links_exist():

@@ -219,6 +219,8 @@ def test_tables_that_are_refused(spark, tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["t.parquet"]
 
     refused({"id": ["a", "b", "a"], "path": ["x", "y", "z"]}, "1 ids stand .* as 'a'")
+    refused({"id": ["a", "b" * 4097], "path": ["x", "y"]}, "has the id 'bbb.*1 to 4,096 signs")
+    refused({"id": ["a", "b\0"], "path": ["x", "y"]}, r"has the id 'b\\x00'; .* no zero byte")
     refused({"id": ["a", None, ""], "path": ["x", "y", "z"]}, "2 rows .* have no id")
     refused({"name": ["a"], "path": ["x"]}, "must have the columns id and one of.*name, path")
     refused({"id": ["a"], "path": ["x"], "url": ["y"]}, "one of path, url, content; it has")

@@ -151,6 +151,20 @@ def test_an_index_a_block_finds_nearly_all_and_says_how_many(
     assert manifest_of(out)["blocks"] == 2
 
 
+def test_results_stay_where_recall_cannot_be_measured(
+    spark_here, embeddings, rows, tmp_path, aina, monkeypatch
+):
+    def failed(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(finding, "_recall", failed)
+    command = ("spark-neighbours", embeddings, "-k", K, "--method", "annoy", "--out")
+    run = aina(*command, tmp_path / "near", "--json")
+    assert run.status == 0 and run.json["recall_at_k"] is None
+    assert run.json["unmeasured"] == "no space left" and len(read(tmp_path / "near", rows)[0])
+    assert "not measured: no space left" in aina(*command, tmp_path / "again").out
+
+
 @pytest.fixture
 def searcher(rows, home):
     """The rows as a gallery on this machine."""
@@ -226,6 +240,16 @@ def test_a_damaged_embedding_is_named(spark_here, rows, tmp_path, aina):
     assert "200 embeddings" in refused(run) and not (tmp_path / "out").exists()
 
 
+def test_embeddings_whose_parts_are_gone(spark_here, rows, tmp_path, aina):
+    gone = write(tmp_path / "gone", rows)
+    for part in exchange.parts(gone):
+        part.unlink()
+    for command in (("spark-neighbours",), ("spark-duplicates", "--threshold", 0.9)):
+        run = aina(*command, gone, "--out", tmp_path / "out")
+        assert "There are 0 embeddings, but the manifest speaks of 2,500" in refused(run)
+    assert not (tmp_path / "out").exists()
+
+
 def test_few_rows(spark_here, rows, tmp_path, aina):
     """Fewer than neighbours are asked for; none."""
     out = tmp_path / "out"
@@ -279,6 +303,18 @@ def test_blocks_for_cores_and_memory():
     assert 1_000_000 * 1280 * 4 / count <= blocks.BLOCK_BYTES
     with pytest.raises(Exception, match="--method annoy"):
         blocks_for(100_000_000, 1280, 2)
+
+
+def test_blocks_and_samples_for_many_neighbours():
+    rows = blocks.FOUND_BYTES // (12 * 1000)
+    assert blocks_for(rows * 3, 8, 1, 1000) == neighbours.indexes_for(rows * 3, 8, 1, 1000) == 3
+    assert neighbours.indexes_for(1_000_000, 1280, 2, 10) == 5  # as the vectors want it
+    with pytest.raises(Exception, match=f"up to {512 * rows:,} of length 8"):
+        blocks_for(rows * 513, 8, 1, 1000)
+    assert neighbours.sample_for(1000, 1280, 1000) == 1000
+    assert neighbours.sample_for(10**9, 1280, 10) == neighbours.SAMPLED_NUMBERS // 1280
+    assert neighbours.sample_for(10**9, 8, 999) == neighbours.SAMPLED_NEIGHBOURS // 1000
+    assert neighbours.sample_for(5, 1 << 25, 1) == 1
 
 
 def test_absurdly_many_pairs_end_a_task(rows):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import http.server
 import json
 import os
 import re
 import threading
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +19,9 @@ from serving import give, serving
 from aina_core.embedding.runtimes import cores
 from aina_core.errors import ImageError, InputError, ModelError
 from aina_core.exchange import MANIFEST, SCHEMA, read_manifest, write_manifest
-from aina_core.jobs import outputs, session, worker
+from aina_core.jobs import fetching, outputs, session, worker
 from aina_core.jobs.fetching import fetch
+from aina_core.jobs.sources import COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -134,11 +138,43 @@ def test_fetching_keeps_to_its_limits(monkeypatch):
         assert "not http or https" in refused(f"{site}/ftp")
         assert "broke off" in refused(f"{site}/short")
         assert "no answer within" in refused(f"{site}/silent")
-        monkeypatch.setattr("aina_core.images.MAX_BYTES", 3)
+        monkeypatch.setattr(fetching, "MOST_BYTES", 3)
         assert "the file is over" in refused(f"{site}/long")
     assert refused(site).startswith("cannot be fetched: ")
     assert "only http and https" in refused("ftp://localhost/x")
     assert refused("http://[broken/").startswith("cannot be fetched: ")
+
+
+@pytest.mark.parametrize("where", ["status", "headers", "redirect", "body"])
+def test_a_server_that_never_ends_is_left_in_time(where):
+    stopped = threading.Event()
+
+    def drip(handler: http.server.BaseHTTPRequestHandler) -> None:
+        if where == "headers":
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\n")
+        elif where == "redirect":
+            handler.wfile.write(b"HTTP/1.0 302 Found\r\nLocation: /again\r\n\r\n")
+        elif where == "body":
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not stopped.wait(0.02):
+                handler.wfile.write(b"x: y\r\n" if where == "headers" else b"x")
+
+    with serving(drip) as site:
+        begun = time.monotonic()
+        with pytest.raises(ImageError, match=r"takes too long|leads on too often"):
+            fetch(f"{site}/", silence=5, whole=0.4)
+        assert time.monotonic() - begun < 3
+        stopped.set()
+
+
+def test_what_was_fetched_is_let_go():
+    content = pa.RecordBatch.from_pylist([dict.fromkeys(COLUMNS) | {"id": "a", "url": "http://x"}])
+    item = worker._Item(content, 0)
+    item.fetched = concurrent.futures.Future()
+    item.fetched.set_result(b"no picture")
+    record, pixels = item.look(None)
+    assert pixels is None and record.size == 10 and item.fetched is None
 
 
 def test_a_manifest_of_another_kind_is_not_read_as_ours(tmp_path):

@@ -37,6 +37,11 @@ def add_import(commands: Any) -> None:
     parser.add_argument("--ids", type=Path, help="of an npy file: a text file with an id a line")
     parser.add_argument("--column", help="of Parquet: the vectors'; usual names are found")
     parser.add_argument("--id-column", help="of Parquet: the ids'; usual names are found")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the vectors that the gallery has under the model already",
+    )
 
 
 def _import(options: argparse.Namespace, reporter: Reporter) -> str:
@@ -54,6 +59,7 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
         options.gallery,
         images=options.images,
         labels=options.labels,
+        overwrite=options.overwrite,
         progress=reporter.progress,
         stop=reporter.stop,
     )
@@ -66,7 +72,7 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
     if report.labelled is not None:
         notes.append(f"{report.labelled:,} named by the labels file")
     if not report.verified:
-        notes.append("made elsewhere, not verified")
+        notes.append("not verified: nothing shows that this machine's weights made them")
     text = (
         f"{report.gallery} under {report.model}: {report.rows:,} vectors, "
         f"{report.failed_count:,} failed, in {report.seconds} s, index in "
@@ -75,6 +81,8 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
     failures = "".join(f"\n  {f['id']}: {f['reason']}" for f in report.failed[:_LISTED])
     left = report.failed_count - _LISTED
     failures += f"\n  and {left:,} more, listed on the Galleries page" if left > 0 else ""
+    if report.unsuited is not None:
+        failures += f"\n{report.unsuited}"
     if models.is_external(report.model):
         failures += f"\n{models.only_members(report.model)}"
     show(options, report.as_dict(), text + failures)

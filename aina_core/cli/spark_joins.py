@@ -72,6 +72,8 @@ def _neighbours(options: argparse.Namespace, reporter: Reporter) -> str:
         if report.recall_at_k is None
         else f"; index recall@{report.k} {report.recall_at_k:.4f} on {report.sampled:,} rows"
     )
+    if report.unmeasured is not None:
+        recall = f"; index recall was not measured: {report.unmeasured}"
     line = (
         f"{report.out}: the {report.k} nearest of each of {report.rows:,} embeddings, "
         f"{report.method}, in {report.seconds:.1f} s, after {report.start_seconds:.1f} s for the "

@@ -8,6 +8,7 @@ from aina_core.exchange.importing import ImportReport, import_vectors
 from aina_core.exchange.layout import (
     FORMAT,
     MANIFEST,
+    MOST_LETTERS,
     SCHEMA,
     check_manifest,
     parts,
@@ -20,6 +21,7 @@ from aina_core.exchange.reading import Folder
 __all__ = [
     "FORMAT",
     "MANIFEST",
+    "MOST_LETTERS",
     "SCHEMA",
     "ExportReport",
     "Folder",

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-#: How many rows are in memory at a time.
-BLOCK_ROWS = 8192
+#: So many rows are in memory at a time at most, and so many bytes of float32.
+BLOCK_ROWS, BLOCK_BYTES = 8192, 64 << 20
+#: The longest embedding that can be imported.
+MOST_DIM = 65_536
 
 #: Rows this near to unit length are kept to the bit.
 _UNIT = 1e-6
@@ -61,7 +63,7 @@ class Source(Protocol):
         root: the local folder of the images that it names; None where it names none.
         count: how many rows there are, failures too.
         has_files: whether it says what files the rows were computed from.
-        verified: whether AINA itself made them.
+        verified: whether AINA made them, by the weights that this machine has.
     """
 
     name: str
@@ -83,6 +85,11 @@ class Source(Protocol):
             DamagedError: the source does not hold what it says.
         """
         ...
+
+
+def rows_for(dim: int) -> int:
+    """Return how many rows of a length are in memory at a time."""
+    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * dim)))
 
 
 def unit_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str | None]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tokenize
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from aina_core.errors import InputError
-from aina_core.exchange.blocks import BLOCK_ROWS, Block, File, unit_rows
+from aina_core.exchange.blocks import MOST_DIM, Block, File, rows_for, unit_rows
 from aina_core.exchange.layout import SCHEMA, parts
-from aina_core.exchange.reading import batches, reading, vectors_of
+from aina_core.exchange.reading import batches, check_columns, check_sizes, reading, vectors_of
 from aina_core.models import ModelName, is_external, valid_external
 
 #: Names of columns that are tried, in this order.
@@ -26,9 +28,14 @@ _ID_KINDS = (
     pa.types.is_string_view,
     pa.types.is_integer,
 )
-_MOST_DIM = 65_536
+# what numpy raises over a file that is none of its own, or has a header that nobody should write
+_NO_ARRAY = (
+    *(OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError),
+    *(MemoryError, RecursionError, tokenize.TokenError, zipfile.BadZipFile),
+)
 _MAX_LINE = 1 << 16
 _SHOWN = 12
+_FEW = 16  # rows that are looked at for the length of the first vector
 
 
 class Elsewhere:
@@ -54,9 +61,9 @@ class Elsewhere:
         self.model = valid_external(model) if is_external(model) else _registered(model)
         self.computed_on, self.versions = ["elsewhere"], {}
         self.dim, self.count = self._measure()
-        if not 1 <= self.dim <= _MOST_DIM:
+        if not 1 <= self.dim <= MOST_DIM:
             raise InputError(
-                f"The vectors of {self.name} have {self.dim} numbers; 1 to {_MOST_DIM:,} can be "
+                f"The vectors of {self.name} have {self.dim} numbers; 1 to {MOST_DIM:,} can be "
                 "imported."
             )
         if not is_external(self.model):
@@ -125,7 +132,7 @@ class Npy(Elsewhere):
     def _open(self) -> np.ndarray:
         try:
             array = np.load(self._path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError) as error:
+        except _NO_ARRAY as error:
             detail = (str(error).strip().splitlines() or ["?"])[0].rstrip(".")
             raise InputError(f"{self.name} cannot be read as npy: {detail}.") from None
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
@@ -140,9 +147,10 @@ class Npy(Elsewhere):
         """Yield all rows; see `Source.blocks`."""
         digits = max(7, len(str(self.count)))
         ids = self._lines(self._ids) if self._ids is not None else None
-        for start in range(0, self.count, BLOCK_ROWS):
+        step = rows_for(self.dim)
+        for start in range(0, self.count, step):
             # opened anew: the pages of a map that was read through count as this process's memory
-            vectors = np.array(self._open()[start : start + BLOCK_ROWS])
+            vectors = np.array(self._open()[start : start + step])
             numbers = range(start + 1, start + len(vectors) + 1)
             if ids is None:
                 named = [f"row {number:0{digits}}" for number in numbers]
@@ -190,13 +198,15 @@ class Parquet(Elsewhere):
             raise InputError(f"{self._path} holds no Parquet files; give a folder that does.")
         with reading(self._parts[0]):
             schema = pq.read_schema(self._parts[0])
-        if self._path.is_dir() and set(SCHEMA.names) <= set(schema.names):
+            names = set(schema.names)
+        if self._path.is_dir() and set(SCHEMA.names) <= names:
             raise InputError(
                 f"{self._path} looks like embeddings of `spark-index` or `export` that were never "
                 "finished; run that to its end first."
             )
         self._column = _choose(self._asked, VECTOR_COLUMNS, schema, "--column")
         self._id = _choose(self._asked_id, ID_COLUMNS, schema, "--id-column")
+        check_columns(self._parts[0], schema, [self._id, self._column])
         kind = schema.field(self._id).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not any(check(kind) for check in _ID_KINDS):
@@ -216,7 +226,7 @@ class Parquet(Elsewhere):
         if pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
         for path in self._parts:
-            for batch in batches(path, [self._column]):
+            for batch in batches(path, [self._column], _FEW):
                 self._check_kind(batch.column(0).type)
                 for length in batch.column(0).value_lengths().to_pylist():
                     if length:
@@ -239,13 +249,15 @@ class Parquet(Elsewhere):
         """
         done = 0
         for path in self._parts:
-            for batch in batches(path, [self._id, self._column]):
+            check_sizes(path, self._column, self.dim)
+            for batch in batches(path, [self._id, self._column], rows_for(self.dim)):
                 if len(batch):
                     yield self._block(batch, path, done)
                     done += len(batch)
 
     def _block(self, batch: pa.RecordBatch, path: Path, done: int) -> Block:
-        given = batch.column(self._id).to_pylist()
+        with reading(path):
+            given = batch.column(self._id).to_pylist()
         for place, image_id in enumerate(given):
             if image_id is None or image_id == "":
                 raise InputError(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +10,20 @@ from typing import Any
 import numpy as np
 
 from aina_core import paths
-from aina_core.errors import GalleryBusyError, GalleryError, InputError, StoppedError
+from aina_core.errors import AinaError, GalleryError, InputError, StoppedError
+from aina_core.exchange.aside import aside_of
 from aina_core.exchange.blocks import Source
 from aina_core.exchange.incoming import Incoming
 from aina_core.exchange.pictures import find_files, suits
-from aina_core.gallery import Gallery, LabelsFile, galleries, make_aside, open_gallery, valid_name
+from aina_core.gallery import (
+    Gallery,
+    LabelsFile,
+    galleries,
+    given_root,
+    make_aside,
+    open_gallery,
+    valid_name,
+)
 from aina_core.gallery.journal import Journal
 from aina_core.index import open_index
 from aina_core.models.external import dimension, is_external
@@ -27,9 +31,6 @@ from aina_core.work import Progress, Stop, never, silent
 
 #: How many failures a report lists; all are in the gallery.
 MOST_LISTED = 1000
-
-_PREFIX, _HELD = ".importing-", "held"
-_MAKING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ class ImportReport:
         failed: the first of them, as {"id", "reason"}.
         missing: how many images of a gallery that was there before have no vector in the source.
         pictures: the folder of the pictures; None for a gallery without.
+        unsuited: why the folder that the source names is not that of the pictures; None where it
+            is, or where none was looked at.
         without_file: how many images have no file in that folder, where that was looked up.
         labelled: how many rows the labels file names; None without one.
-        verified: whether AINA itself has made the vectors, by weights that it knows.
+        verified: whether AINA made the vectors, by the weights that this machine has.
         seconds: until the gallery was there.
         index_seconds: for its index.
     """
@@ -60,6 +63,7 @@ class ImportReport:
     failed: list[dict[str, str]]
     missing: int
     pictures: str | None
+    unsuited: str | None
     without_file: int
     labelled: int | None
     verified: bool
@@ -77,6 +81,7 @@ def import_vectors(
     *,
     images: Path | None = None,
     labels: Path | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
     stop: Stop = never,
 ) -> ImportReport:
@@ -91,32 +96,38 @@ def import_vectors(
         images: the folder of the pictures; by default the source's own, where it is on this machine
             and suits. Without, the gallery has no pictures.
         labels: a labels file (see `gallery.LabelsFile`); by default what the source says.
+        overwrite: whether vectors that a gallery has under the model may be replaced.
         progress: told of "reading", "looking up the files", "writing" and of the index.
         stop: asked now and then, until the gallery is written.
 
     Raises:
         InputError: the source, or an option, cannot be used.
-        GalleryError: the ids do not fit the gallery.
+        GalleryError: the ids do not fit the gallery, or it has vectors under the model already.
         GalleryBusyError: another process writes to the gallery.
         StoppedError: it was stopped; nothing was imported.
     """
-    return _Import(source, valid_name(name), progress, stop).run(images, labels)
+    return _Import(source, valid_name(name), overwrite, progress, stop).run(images, labels)
 
 
 class _Import:
-    def __init__(self, source: Source, name: str, progress: Progress, stop: Stop) -> None:
-        self.source, self.name = source, name
+    def __init__(
+        self, source: Source, name: str, overwrite: bool, progress: Progress, stop: Stop
+    ) -> None:
+        self.source, self.name, self.overwrite = source, name, overwrite
         self.progress, self.stop = progress, stop
         self.without_file = 0
+        self.unsuited: str | None = None
         self.labelled: int | None = None
 
     def run(self, images: Path | None, labels: Path | None) -> ImportReport:
         """See `import_vectors`."""
         started = time.monotonic()
         self._check_dimension()
+        if self.name in galleries():
+            self._check_free(open_gallery(self.name))
         said = None if labels is None else LabelsFile(labels)
         paths.home().mkdir(parents=True, exist_ok=True)
-        with _aside(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
+        with aside_of(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
             journal = Journal(aside, self.source.fingerprint)
             self._read(incoming, journal)
             if said is not None:
@@ -137,12 +148,21 @@ class _Import:
             failed=failures,
             missing=missing,
             pictures=str(gallery.root) if gallery.has_pictures else None,
+            unsuited=self.unsuited,
             without_file=self.without_file,
             labelled=self.labelled,
             verified=self.source.verified,
             seconds=round(seconds, 3),
             index_seconds=self._index(gallery),
         )
+
+    def _check_free(self, gallery: Gallery) -> None:
+        """Vectors that are there are replaced only when somebody says so."""
+        if self.source.model in gallery.models() and not self.overwrite:
+            raise GalleryError(
+                f"The gallery {self.name} has vectors under {self.source.model} already; give "
+                "--overwrite to replace them, or choose another name."
+            )
 
     def _check_dimension(self) -> None:
         """Galleries agree on how many numbers the vectors of an external model have."""
@@ -204,13 +224,16 @@ class _Import:
         root = images or self.source.root
         if root is None:
             return None
-        folder = root.expanduser()
-        problem = suits(incoming, folder, self.source.has_files)
-        if problem is None:
-            return folder
-        if images is not None:
-            raise InputError(problem)
-        return None
+        try:
+            problem = suits(incoming, root.expanduser(), self.source.has_files)
+            if problem is not None:
+                raise InputError(problem)
+            return given_root(root)
+        except AinaError as error:
+            if images is not None:
+                raise
+            self.unsuited = str(error)
+            return None
 
     # ── a gallery that is there ──────────────────────────────────────────────────────────────────
 
@@ -224,6 +247,7 @@ class _Import:
                 "leave --images out, or choose another name."
             )
         with gallery.lock():
+            self._check_free(gallery)
             self._check_fit(gallery, incoming)
             self._check_stop()
             self.progress("writing", 0, 0)
@@ -274,36 +298,3 @@ class _Import:
         vectors = store.open()
         open_index("annoy", vectors.matrix, store.index_folder, checksum=vectors.checksum)
         return round(time.monotonic() - started, 3)
-
-
-@contextlib.contextmanager
-def _aside(home: Path) -> Iterator[Path]:
-    """Yield a hidden folder for the length of an import, after sweeping those of killed ones."""
-    for left in home.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError, GalleryBusyError):
-            just_made = time.time() - left.stat().st_mtime < _MAKING_SECONDS
-            if just_made and not (left / _HELD).exists():
-                continue  # by another import, which is about to hold it
-            with _held(left):
-                shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
-    try:
-        with _held(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which its process loses when it is killed.
-
-    Raises:
-        GalleryBusyError: another process holds it.
-    """
-    with (folder / _HELD).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise GalleryBusyError(f"{folder} is in use.") from None
-        yield

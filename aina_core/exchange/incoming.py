@@ -13,12 +13,12 @@ from typing import Any
 
 from aina_core.errors import DamagedError, GalleryError, InputError
 from aina_core.exchange.blocks import Block, File
+from aina_core.exchange.layout import MOST_LETTERS
 from aina_core.gallery import Annotation
 from aina_core.gallery.catalogue import Catalogue
 from aina_core.gallery.plan import Row
 
 _CACHE_KIB = 64 << 10
-_MOST_LETTERS = 4096
 _BATCH = 1024
 _SCHEMA = f"""
 PRAGMA journal_mode = MEMORY;
@@ -72,10 +72,10 @@ class Incoming:
             InputError: an id is none, or there were two of it.
         """
         for image_id in block.ids:
-            if not 0 < len(image_id) <= _MOST_LETTERS or "\0" in image_id:
+            if not 0 < len(image_id) <= MOST_LETTERS or "\0" in image_id:
                 raise InputError(
                     f"{self._source} has the id {image_id[:40]!r}; an id has 1 to "
-                    f"{_MOST_LETTERS:,} signs, and no zero byte."
+                    f"{MOST_LETTERS:,} signs, and no zero byte."
                 )
         each = zip(block.ids, block.files, block.failures, block.labels, strict=True)
         rows = [_row(*given) for given in each]

@@ -22,6 +22,8 @@ from aina_core.errors import DamagedError, InputError
 
 MANIFEST = "_aina.json"
 FORMAT = 1
+#: An id has so many signs at most; it has one at least, and no zero byte.
+MOST_LETTERS = 4096
 #: Columns: the embedding is float32 (dim,), of unit length, and null where the file failed; `norm`
 #: is its length before; `failure` says why, and is null where there is an embedding; `sha256`,
 #: `size` and `mtime_ns` are of the file that it was computed from.

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from aina_core.errors import DamagedError, InputError
-from aina_core.exchange.blocks import BLOCK_ROWS, Block, File
+from aina_core.errors import DamagedError, InputError, ModelError
+from aina_core.exchange.blocks import MOST_DIM, Block, File, rows_for
 from aina_core.exchange.layout import MANIFEST, SCHEMA, parts, read_manifest
-from aina_core.models import ModelName, is_external, valid_external
+from aina_core.models import ModelName, checksum, is_external, valid_external
 
 _UNIT = 1e-3  # how far a row's length may be from 1
 _BUFFER = 1 << 20
+# what a column of vectors may hold: so often their length, in so many bytes each, and this besides
+_LONGER, _NUMBER_BYTES, _SLACK = 4, 16, 16 << 20
 
 
 class Folder:
@@ -26,12 +28,11 @@ class Folder:
         path: the folder.
 
     Raises:
-        InputError: it is not finished, or of a model that is not known here.
+        InputError: it is not finished, or of a model that is not known here, or has other weights.
         DamagedError: its manifest cannot be read, or contradicts itself.
     """
 
     has_files = True
-    verified = True
 
     def __init__(self, path: Path) -> None:
         manifest = read_manifest(path)
@@ -48,13 +49,18 @@ class Folder:
                 f"{MANIFEST} in {path} contradicts itself: it is of {self.model} with {self.dim} "
                 f"numbers, its fingerprint of {named[0]} with {named[1]}."
             )
-        self._check_model()
+        if self.dim > MOST_DIM:
+            raise InputError(
+                f"The vectors of {self.name} have {self.dim:,} numbers; 1 to {MOST_DIM:,} can be "
+                "imported."
+            )
+        self.verified = self._check_model()
 
-    def _check_model(self) -> None:
+    def _check_model(self) -> bool:
+        """Return whether this machine's own weights of the model made the vectors."""
         if is_external(self.model):
             valid_external(self.model)
-            self.verified = False
-            return
+            return False
         name = ModelName.parse(self.model)
         if name.components or "reduced" in self.fingerprint:
             raise InputError(
@@ -66,6 +72,22 @@ class Folder:
                 f"{self.name} has {self.dim} numbers a vector, but {self.model} has "
                 f"{name.spec().dim} here; it was made by another model of that name."
             )
+        return self._check_weights(name) and "imported" not in self.fingerprint
+
+    def _check_weights(self, name: ModelName) -> bool:
+        """Return whether the weights are this machine's own; not so where nobody can tell."""
+        theirs = self.fingerprint.get("weights")
+        try:
+            ours = checksum(name.spec().weights.locate())
+        except ModelError:  # there are none here
+            return False
+        if theirs is not None and theirs != ours:
+            raise InputError(
+                f"{self.name} was made by {self.model} with other weights ({str(theirs)[:12]}…) "
+                f"than this machine has ({ours[:12]}…), so queries would not fit its vectors; put "
+                "those weights here, or embed the images again by these."
+            )
+        return theirs is not None
 
     def blocks(self) -> Iterator[Block]:
         """Yield all rows; see `Source.blocks`.
@@ -75,9 +97,10 @@ class Folder:
         """
         total = failed = 0
         for path in parts(self._path):
-            for batch in batches(path, SCHEMA.names):
+            check_sizes(path, "embedding", self.dim)
+            for batch in batches(path, SCHEMA.names, rows_for(self.dim)):
                 if len(batch):
-                    block = self._block(batch, path.name)
+                    block = self._block(batch, path)
                     total += len(block.ids)
                     failed += sum(failure is not None for failure in block.failures)
                     yield block
@@ -87,7 +110,11 @@ class Folder:
                 f"says {self.count:,} and {self._failed:,}; it is incomplete."
             )
 
-    def _block(self, batch: pa.RecordBatch, part: str) -> Block:
+    def _block(self, batch: pa.RecordBatch, path: Path) -> Block:
+        with reading(path):
+            return self._read(batch, path.name)
+
+    def _read(self, batch: pa.RecordBatch, part: str) -> Block:
         found = {name: batch.column(name) for name in SCHEMA.names}
         ids = found["id"].to_pylist()
         failures = found["failure"].to_pylist()
@@ -116,8 +143,43 @@ def _texts(column: pa.Array) -> list[str]:
     return column.fill_null("").to_pylist()
 
 
-def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a Parquet file, at most `BLOCK_ROWS` rows at a time.
+def check_sizes(path: Path, column: str, dim: int) -> None:
+    """Refuse a Parquet file of which a few rows could fill the memory, before any are read.
+
+    Args:
+        path: the file.
+        column: of the vectors.
+        dim: their length; that some are a few times as long is no harm.
+
+    Raises:
+        InputError: it says of itself that it holds more numbers, or more bytes for them.
+    """
+    import pyarrow.parquet as pq
+
+    with reading(path):
+        metadata = pq.read_metadata(path)
+        names = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+        places = [at for at, name in enumerate(names) if f"{name}.".startswith(f"{column}.")]
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for found in map(group.column, places):
+                most = _LONGER * dim * group.num_rows + _SLACK
+                size = found.total_uncompressed_size
+                if found.num_values > most or size > _NUMBER_BYTES * found.num_values + _SLACK:
+                    raise InputError(
+                        f"{path.name} holds {found.num_values:,} numbers in {size:,} bytes for "
+                        f"{group.num_rows:,} vectors in its column {column}, but these should have "
+                        f"{dim:,} numbers each; write it again with vectors of one length."
+                    )
+
+
+def batches(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a Parquet file, a few rows at a time.
+
+    Args:
+        path: the file.
+        columns: their names.
+        rows: how many at a time at most.
 
     Raises:
         InputError: it cannot be read, or lacks a column.
@@ -125,15 +187,28 @@ def batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
     with reading(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-        missing = [name for name in columns if name not in file.schema_arrow.names]
-        if missing:
-            raise InputError(
-                f"{path.name} has no column {missing[0]!r}; it has: "
-                f"{', '.join(file.schema_arrow.names[:12]) or 'none'}."
-            )
+        check_columns(path, file.schema_arrow, columns)
         if set(columns) == set(SCHEMA.names):
             _check_schema(path, file.schema_arrow)
-        yield from file.iter_batches(BLOCK_ROWS, columns=columns, use_threads=False)
+        yield from file.iter_batches(rows, columns=columns, use_threads=False)
+
+
+def check_columns(path: Path, schema: pa.Schema, columns: list[str]) -> None:
+    """Refuse a file in which a column is missing, or stands more than once.
+
+    Raises:
+        InputError: one does.
+    """
+    names = schema.names
+    for name in columns:
+        if name not in names:
+            raise InputError(
+                f"{path.name} has no column {name!r}; it has: {', '.join(names[:12]) or 'none'}."
+            )
+        if names.count(name) > 1:
+            raise InputError(
+                f"{path.name} has {names.count(name)} columns {name!r}; give them different names."
+            )
 
 
 def _check_schema(path: Path, schema: pa.Schema) -> None:

@@ -48,6 +48,7 @@ __all__ = [
     "create",
     "folder_label",
     "galleries",
+    "given_root",
     "made_of",
     "make_aside",
     "open_gallery",
@@ -102,7 +103,7 @@ def create(name: str, root: Path | None) -> Gallery:
     """
     folder = paths.home() / valid_name(name)
     own = folder / "images"
-    chosen = own if root is None or _given_folder(root) == own else _given_root(root)
+    chosen = own if root is None or _given_folder(root) == own else given_root(root)
     if not (folder / "gallery.json").exists():
         _make(folder, None if chosen == own else chosen)
     gallery = Gallery(folder)
@@ -129,14 +130,27 @@ def make_aside(folder: Path, root: Path | None, *, pictures: bool = True) -> Gal
         GalleryError: the folder of images is missing.
     """
     valid_name(folder.name)
-    _make(folder, None if root is None else _given_root(root), pictures=pictures)
+    _make(folder, None if root is None else given_root(root), pictures=pictures)
     return Gallery(folder)
 
 
-def _given_root(root: Path) -> Path:
-    """Return the folder that a person has given, when it can be a gallery's."""
+def given_root(root: Path) -> Path:
+    """Return the folder of images that a person has given, links resolved.
+
+    The images that another gallery keeps may be a gallery's too: a given folder is only read. When
+    the other is deleted, its images are gone, as when any folder is.
+
+    Raises:
+        InputError: it is, holds or lies in AINA's own, or its path cannot be written down.
+        GalleryError: it is missing.
+    """
     chosen = _given_folder(root)
-    if chosen.is_relative_to(paths.home()) or paths.home().is_relative_to(chosen):
+    home = paths.home()
+    if chosen.parent.parent == home and chosen.parent.name in galleries():
+        gallery = open_gallery(chosen.parent.name)
+        if gallery.keeps_images and gallery.root == chosen:
+            return chosen
+    if chosen.is_relative_to(home) or home.is_relative_to(chosen):
         raise InputError(
             f"{chosen} holds AINA's own galleries, or lies in one; give another folder of images."
         )

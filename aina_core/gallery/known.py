@@ -164,12 +164,13 @@ class _Step:
         found: list[tuple | None] = []
         at = 0
         for image_id in ids:
-            while at < len(waiting) or (waiting := list(itertools.islice(self._rows, _BLOCK))):
-                at = at if at < len(waiting) else 0
-                if waiting[at][0] >= image_id:
+            while True:
+                if at == len(waiting):
+                    waiting, at = list(itertools.islice(self._rows, _BLOCK)), 0
+                if not waiting or waiting[at][0] >= image_id:
                     break
                 at += 1
-            hit = at < len(waiting) and waiting[at][0] == image_id
+            hit = bool(waiting) and waiting[at][0] == image_id
             found.append(waiting[at] if hit else None)
             at += hit
         self._waiting = waiting[at:]

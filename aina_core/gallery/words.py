@@ -34,8 +34,10 @@ class Words:
 
     def texts(self, rows: np.ndarray) -> list[str]:
         """Return the texts of rows, int64 (m,); of those without one, the empty text."""
-        names = [*self.names, ""]  # where −1 leads
-        return [names[code] for code in self.codes[rows].tolist()]
+        codes = self.codes[rows].tolist()
+        # only those that occur: of many texts each is unpacked
+        names = {code: "" if code < 0 else self.names[code] for code in set(codes)}
+        return [names[code] for code in codes]
 
     def counts(self) -> dict[str, int]:
         """Return how many rows have each text, in the order of the texts; none is the empty one."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: A block takes so many bytes at most, and a task holds two.
 BLOCK_BYTES = 96 << 20
+#: The k nearest of a block's rows take so many bytes at most where they are merged.
+FOUND_BYTES = 1 << 30
 #: More blocks than this make more tasks than one Spark application schedules in reasonable time.
 MOST_BLOCKS = 512
 #: Blocks smaller than this cost more to move than to join.
@@ -81,7 +83,7 @@ def cut_rows(rows: DataFrame, count: int, dim: int, wanted: int) -> Cut:
     if share < 1:
         ids = ids.sample(fraction=share, seed=_SEED)
     found = sorted(ids.toArrow().column("id").to_pylist())
-    places = [len(found) * number // wanted for number in range(1, wanted)]
+    places = [len(found) * number // wanted for number in range(1, wanted)] if found else []
     borders = tuple(dict.fromkeys(found[place] for place in places))
     sizes = Counter(bisect.bisect_right(borders, key) for key in found)
     if share < 1:
@@ -96,15 +98,33 @@ def cut_rows(rows: DataFrame, count: int, dim: int, wanted: int) -> Cut:
     return Cut(borders, tuple(starts.tolist()), dim)
 
 
-def blocks_for(count: int, dim: int, cores: int) -> int:
+def most_rows(dim: int, k: int, most_bytes: int) -> int:
+    """Return how many rows a block may have.
+
+    Args:
+        dim: length of an embedding.
+        k: neighbours that are kept of each row; 0 for none.
+        most_bytes: that the block's vectors may take.
+    """
+    return max(1, min(most_bytes // (4 * dim), FOUND_BYTES // (12 * max(k, 1))))
+
+
+def blocks_for(count: int, dim: int, cores: int, k: int = 0) -> int:
     """Return how many blocks let every core have its share of the pairs of blocks.
+
+    Args:
+        count: how many rows.
+        dim: length of an embedding.
+        cores: how many tasks run at a time.
+        k: neighbours that are kept of each row; 0 for none.
 
     Raises:
         InputError: there would be more than `MOST_BLOCKS`.
     """
-    needed = math.ceil(count * dim * 4 / BLOCK_BYTES)
+    rows = most_rows(dim, k, BLOCK_BYTES)
+    needed = math.ceil(count / rows)
     if needed > MOST_BLOCKS:
-        most = MOST_BLOCKS * BLOCK_BYTES // (4 * dim)
+        most = MOST_BLOCKS * rows
         raise InputError(
             f"To compare every two of {count:,} embeddings is too much for one run: up to "
             f"{most:,} of length {dim} are compared; take --method annoy, or fewer dimensions."

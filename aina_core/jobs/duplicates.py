@@ -24,7 +24,7 @@ from aina_core.jobs.files import public
 from aina_core.jobs.finding import FORMAT, check_method, check_places, cut_for
 from aina_core.jobs.near_pairs import find_pairs, ordered_pairs
 from aina_core.jobs.opened import Opened, Steps, open_embeddings
-from aina_core.jobs.outputs import Output, open_output
+from aina_core.jobs.outputs import Output, check_written, open_output
 from aina_core.jobs.running import mendable
 from aina_core.jobs.session import session
 from aina_core.work import Progress, Stop, never, silent
@@ -142,7 +142,7 @@ def spark_duplicates(
     progress("starting Spark", 0, 0)
     with session(master, "AINA: duplicates", settings) as spark:
         opened = open_embeddings(spark, embeddings)
-        output = open_output(spark, out, _RESULT.names, overwrite=overwrite)
+        output = open_output(spark, out, _RESULT.names, kind="duplicates", overwrite=overwrite)
         try:
             steps = Steps(spark, progress, stop)
             starting = time.monotonic() - started
@@ -175,6 +175,7 @@ def find(
     named = _Named(pairs, records, rule)
     groups = tuple(named.group(group.rows, group.place) for group in grouped.groups)
     steps("writing", lambda: _write(steps, named, grouped, groups, output))
+    steps("counting", lambda: check_written(steps.spark, output, len(pairs)))
     output.finish(
         {
             **opened.described(),

@@ -82,11 +82,11 @@ class Files:
         with self._reached():
             return bool(self._system.getFileStatus(self._root).isDirectory())
 
-    def names(self) -> list[str]:
-        """Return the names in a folder."""
+    def entries(self) -> dict[str, bool]:
+        """Return the names in a folder, and of each whether it is a folder."""
         with self._reached():
             found = self._system.listStatus(self._root)
-            return sorted(str(status.getPath().getName()) for status in found)
+            return {str(each.getPath().getName()): bool(each.isDirectory()) for each in found}
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file in the folder."""

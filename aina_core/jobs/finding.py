@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aina_core.errors import InputError, UnknownNameError
+from aina_core.errors import InputError, StoppedError, UnknownNameError
 from aina_core.jobs.blocks import Cut, blocks_for, cut_rows
-from aina_core.jobs.files import public
+from aina_core.jobs.files import literal, public
 from aina_core.jobs.neighbours import (
     COLUMNS,
     METHODS,
@@ -23,7 +23,13 @@ from aina_core.jobs.neighbours import (
     with_ids,
 )
 from aina_core.jobs.opened import Opened, Steps, check_embeddings, open_embeddings
-from aina_core.jobs.outputs import Output, check_output, open_output, same_place
+from aina_core.jobs.outputs import (
+    Output,
+    check_output,
+    check_written,
+    open_output,
+    same_place,
+)
 from aina_core.jobs.running import mendable
 from aina_core.jobs.session import session
 from aina_core.work import Progress, Stop, never, silent
@@ -49,6 +55,7 @@ class NeighboursReport:
         recall_at_k: the share of the exact k nearest that were found, on `sampled` rows; None for
             the exact method.
         sampled: how many rows it was measured on.
+        unmeasured: why recall could not be measured, where it could not; the results are whole.
         seconds: of the join, from the first task to the finished folder, without that measurement.
         pairs_per_second: the pairs of rows that there are, by `seconds`; the exact method compares
             them all.
@@ -63,6 +70,7 @@ class NeighboursReport:
     method: str
     recall_at_k: float | None
     sampled: int
+    unmeasured: str | None
     seconds: float
     pairs_per_second: float
     start_seconds: float
@@ -107,7 +115,8 @@ def spark_neighbours(
         k: how many, 1 to `MOST_K`.
         out: where the results go. Nothing is readable there before the end.
         method: one of `METHODS`.
-        sample: on how many rows recall is measured, where the method is not exact.
+        sample: on how many rows recall is measured at most, where the method is not exact (see
+            `neighbours.sample_for`).
         master: see `session`.
         settings: of Spark.
         overwrite: replace finished results.
@@ -127,7 +136,7 @@ def spark_neighbours(
     progress("starting Spark", 0, 0)
     with session(master, "AINA: neighbours", settings) as spark:
         opened = open_embeddings(spark, embeddings)
-        output = open_output(spark, out, COLUMNS, overwrite=overwrite)
+        output = open_output(spark, out, COLUMNS, kind="neighbours", overwrite=overwrite)
         try:
             steps = Steps(spark, progress, stop)
             starting = time.monotonic() - started
@@ -165,17 +174,25 @@ def find(
         raise InputError(f"Neighbours need at least two embeddings; {opened.place} has fewer.")
     begun = time.monotonic()
     k = min(k, opened.count - 1)
-    cut = cut_for(steps, opened, method)
+    cut = cut_for(steps, opened, method, k)
     join = exact_neighbours if method == "exact" else annoy_neighbours
     found = with_ids(join(opened.rows, cut, k), opened.rows, cut)
     phase = "comparing" if method == "exact" else "asking the indexes"
     steps(phase, lambda: found.write.mode("append").parquet(output.target))
+    # an index may find fewer than k of a row, but never none
+    wanted, which = (opened.count * k, "true") if method == "exact" else (opened.count, "rank = 1")
+    steps("counting", lambda: check_written(steps.spark, output, wanted, which))
     seconds = time.monotonic() - begun
-    recall, size = None, 0
+    recall, size, unmeasured = None, 0, None
     if method != "exact":
-        recall, size = steps(
-            "measuring recall", lambda: _recall(steps.spark, opened, cut, k, sample, output)
-        )
+        try:
+            recall, size = steps(
+                "measuring recall", lambda: _recall(steps.spark, opened, cut, k, sample, output)
+            )
+        except StoppedError:
+            raise
+        except Exception as error:  # whatever it was, hours of joining are not thrown away for it
+            unmeasured = str(error) or type(error).__name__
     manifest = {
         **opened.described(),
         **{"format": FORMAT, "kind": "neighbours", "k": k, "method": method},
@@ -188,6 +205,7 @@ def find(
         method=method,
         recall_at_k=recall,
         sampled=size,
+        unmeasured=unmeasured,
         seconds=round(seconds, 3),
         pairs_per_second=round(opened.count * (opened.count - 1) / 2 / seconds, 1),
         start_seconds=round(starting, 3),
@@ -197,10 +215,10 @@ def find(
     )
 
 
-def cut_for(steps: Steps, opened: Opened, method: str) -> Cut:
-    """Cut the rows as a method wants them."""
+def cut_for(steps: Steps, opened: Opened, method: str, k: int = 0) -> Cut:
+    """Cut the rows as a method wants them that keeps k neighbours of each, or none."""
     plan = blocks_for if method == "exact" else indexes_for
-    wanted = plan(opened.count, opened.dim, steps.cores)
+    wanted = plan(opened.count, opened.dim, steps.cores, k)
     return steps(
         "looking at the ids", lambda: cut_rows(opened.rows, opened.count, opened.dim, wanted)
     )
@@ -217,7 +235,7 @@ def _recall(
 
     ids, kth = sampled(opened.rows, cut, k, sample)
     places = {image_id: at for at, image_id in enumerate(ids)}
-    written = spark.read.parquet(output.target).select("id", "similarity")
+    written = spark.read.parquet(literal(output.target)).select("id", "similarity")
     found = written.where(f.col("id").isin(ids)).toArrow()
     at = np.array([places[image_id] for image_id in found.column("id").to_pylist()], np.int64)
     near = found.column("similarity").to_numpy()

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from aina_core.errors import InputError
 from aina_core.index import Index, open_index
-from aina_core.jobs.blocks import Cut, Filling, chunked, numbered
+from aina_core.jobs.blocks import Cut, Filling, chunked, most_rows, numbered
 from aina_core.jobs.joining import Found, nearest_among, nearest_between, nearest_within
-from aina_core.jobs.partials import PARTIAL, merged, piece, pieces
+from aina_core.jobs.partials import PARTIAL, merged, pieces
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -37,6 +37,9 @@ INDEXED_BYTES = 1 << 30
 #: An index of fewer rows finds no sooner than a comparison with all of them.
 LEAST_INDEXED = 5000
 
+#: A sample's vectors have so many numbers at most, and so many neighbours are kept of it.
+SAMPLED_NUMBERS, SAMPLED_NEIGHBOURS = 1 << 24, 1 << 22
+
 _BUFFERED = 4096  # rows that sampled queries are compared with at once
 
 
@@ -50,9 +53,25 @@ def check_k(k: int) -> None:
         raise InputError(f"{k} neighbours were asked for; ask for 1 to {MOST_K:,}.")
 
 
-def indexes_for(count: int, dim: int, cores: int) -> int:
-    """Return how many blocks with an index each let every core work, and none be too large."""
-    return max(1, math.ceil(count * dim * 4 / INDEXED_BYTES), min(cores, count // LEAST_INDEXED))
+def indexes_for(count: int, dim: int, cores: int, k: int = 0) -> int:
+    """Return how many blocks with an index each let every core work, and none be too large.
+
+    Args:
+        count: how many rows.
+        dim: length of an embedding.
+        cores: how many tasks run at a time.
+        k: neighbours that are kept of each row; 0 for none.
+    """
+    needed = math.ceil(count / most_rows(dim, k, INDEXED_BYTES))
+    return max(1, needed, min(cores, count // LEAST_INDEXED))
+
+
+def sample_for(size: int, dim: int, k: int) -> int:
+    """Return how many rows recall can be measured on where so many are asked for.
+
+    Every task has them and their neighbours in memory, and the driver has them too.
+    """
+    return max(1, min(size, SAMPLED_NUMBERS // dim, SAMPLED_NEIGHBOURS // (k + 1)))
 
 
 def exact_neighbours(rows: DataFrame, cut: Cut, k: int) -> DataFrame:
@@ -208,22 +227,26 @@ def sampled(rows: DataFrame, cut: Cut, k: int, size: int) -> tuple[list[str], np
     """Compare rows, chosen by their ids' hash, with all others.
 
     Returns:
-        Their ids, and the similarity of the k-th nearest of each, float32 (s,); of the farthest
-        where there are fewer.
+        Their ids, `sample_for` many, and the similarity of the k-th nearest of each, float32 (s,);
+        of the farthest where there are fewer.
     """
     from pyspark.sql import functions as f
 
-    chosen = rows.select("id", "embedding").orderBy(f.xxhash64("id")).limit(size).toArrow()
+    size = sample_for(size, cut.dim, k)
+    first = rows.select("id", "embedding").orderBy(f.xxhash64("id")).limit(size)
+    chosen = first.toArrow()
     queries = chosen.column("embedding").combine_chunks().flatten().to_numpy()
     queries = np.ascontiguousarray(queries.reshape(-1, cut.dim), np.float32)
     wanted = min(k, cut.starts[-1] - 1) + 1  # every row finds itself too
     among = partial(_among, queries, wanted)
-    parts = chunked(rows, cut).mapInArrow(among, PARTIAL).toArrow()
-    whole = Found.nothing(len(queries), wanted)
-    for batch in parts.to_batches():
-        for at, place in enumerate(batch.column("place").to_pylist()):
-            whole = whole.with_part(place, piece(batch, at, wanted))
-    return chosen.column("id").to_pylist(), whole.near[:, -1]
+    parts = chunked(rows, cut).mapInArrow(among, PARTIAL)
+    # as if they were the rows of one block: a task merges what the blocks have for them
+    of_sample = Cut((), (0, len(queries)), cut.dim)
+    last = merged(parts, of_sample, wanted).where(f.col("rank") == wanted)
+    found = last.select("number", "similarity").toArrow()
+    kth = np.full(len(queries), -np.inf, np.float32)
+    kth[found.column("number").to_numpy()] = found.column("similarity").to_numpy()
+    return chosen.column("id").to_pylist(), kth
 
 
 def _among(

@@ -7,24 +7,29 @@ and the manifest is written last.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aina_core import paths
-from aina_core.errors import InputError
+from aina_core.errors import DamagedError, InputError
 from aina_core.exchange import MANIFEST
-from aina_core.jobs.files import Files, is_uri, local_path, public
+from aina_core.jobs.files import Files, is_uri, literal, local_path, public
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _MARK = "_aina.unfinished"
+_TEMPORARY = "_temporary"
 # what Spark leaves beside its parts
-_TRACES = ("_SUCCESS", "_temporary", _MARK)
+_TRACES = ("_SUCCESS", _TEMPORARY, _MARK)
+_PART = re.compile(r"part-.*\.parquet")
 
 
 class Output(Protocol):
@@ -76,7 +81,12 @@ def check_output(out: str, columns: Sequence[str], *, overwrite: bool) -> None:
 
 
 def open_output(
-    spark: SparkSession, out: str, columns: Sequence[str], *, overwrite: bool
+    spark: SparkSession,
+    out: str,
+    columns: Sequence[str],
+    *,
+    kind: str | None = None,
+    overwrite: bool,
 ) -> Output:
     """Prepare a place for parts.
 
@@ -84,6 +94,8 @@ def open_output(
         spark: the session.
         out: a path, or the location of another file system that Spark knows.
         columns: see `check_output`.
+        kind: of the results, as their manifest says it; None for embeddings. On another file
+            system only results of the same kind are replaced.
         overwrite: whether finished results may be replaced.
 
     Raises:
@@ -91,9 +103,14 @@ def open_output(
     """
     folder = local_path(out)
     if folder is None:
-        return _Elsewhere(Files(spark, out), out, overwrite)
-    check_output(out, columns, overwrite=overwrite)
-    return _Here(folder)
+        return _Elsewhere(Files(spark, out), out, kind, overwrite)
+    output = _Here(folder)
+    try:
+        check_output(out, columns, overwrite=overwrite)  # now that nobody else finishes there
+    except InputError:
+        output.abandon()
+        raise
+    return output
 
 
 def _has(part: Path, columns: Sequence[str]) -> bool:
@@ -118,11 +135,12 @@ class _Here:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._staged = folder.with_name(f".{folder.name}.unfinished")
-        shutil.rmtree(self._staged, ignore_errors=True)  # of a run that was killed
-        try:
-            self._staged.mkdir(parents=True)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
+        self._held: int | None = _hold(self._staged, folder)
+        for left in self._staged.iterdir():  # of a run that was killed
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
         self.target = f"file://{self._staged}"
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
@@ -142,25 +160,67 @@ class _Here:
         self._staged.rename(self._folder)
         paths.sync_folder(self._folder.parent)
         shutil.rmtree(old, ignore_errors=True)
+        self._release()
 
     def abandon(self) -> None:
-        shutil.rmtree(self._staged, ignore_errors=True)
+        if self._held is not None:
+            shutil.rmtree(self._staged, ignore_errors=True)
+            self._release()
+
+    def _release(self) -> None:
+        if self._held is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._held, fcntl.LOCK_UN)
+            os.close(self._held)
+            self._held = None
+
+
+def _hold(staged: Path, folder: Path) -> int:
+    """Make a folder, unless it is there, and lock it; return its descriptor.
+
+    Raises:
+        InputError: another process holds it, or it cannot be made.
+    """
+    while True:
+        try:
+            staged.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another job has just moved it to its place
+            continue
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise InputError(
+                f"Another job is writing to {folder}; wait until it has ended, or give --out "
+                "another folder."
+            ) from None
+        except OSError:  # a file system of the network that has no locks: nobody can tell
+            return descriptor
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), staged.stat()):
+                return descriptor
+        os.close(descriptor)
 
 
 class _Elsewhere:
-    def __init__(self, files: Files, out: str, overwrite: bool) -> None:
+    def __init__(self, files: Files, out: str, kind: str | None, overwrite: bool) -> None:
         self._files = files
         self.target = out
         if files.exists():
-            names = files.names() if files.is_folder() else [""]
-            if MANIFEST in names and not overwrite:
-                raise _finished(public(out))
-            if names and not {MANIFEST, _MARK} & set(names):
+            names = _known(files)
+            if names is None or (MANIFEST in names and not _is_kind(files.read(MANIFEST), kind)):
                 raise InputError(
                     f"{public(out)} holds other things; give --out a folder that does not exist "
                     "yet."
                 )
-            files.remove()
+            if MANIFEST in names and not overwrite:
+                raise _finished(public(out))
+            # the manifest first: what is left without it counts for nothing
+            for name in sorted(names, key=lambda name: name != MANIFEST):
+                files.remove(name)
         files.write(_MARK, b"")
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
@@ -169,7 +229,56 @@ class _Elsewhere:
         self._files.remove(_MARK)
 
     def abandon(self) -> None:
-        self._files.remove()
+        if not self._files.exists():
+            return
+        for name, folder in self._files.entries().items():
+            if _is_ours(name, folder):
+                self._files.remove(name)
+        if not self._files.entries():
+            self._files.remove()
+
+
+def _known(files: Files) -> list[str] | None:
+    """The names in a folder that holds only what jobs write; None for anything else."""
+    if not files.is_folder():
+        return None
+    found = files.entries()
+    return list(found) if all(_is_ours(*each) for each in found.items()) else None
+
+
+def _is_ours(name: str, folder: bool) -> bool:
+    if folder:
+        return name == _TEMPORARY
+    return name in (MANIFEST, *_TRACES) or _PART.fullmatch(name) is not None
+
+
+def _is_kind(manifest: bytes, kind: str | None) -> bool:
+    """Whether a manifest is of results of a kind."""
+    try:
+        found = json.loads(manifest)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "format" in found and found.get("kind") == kind
+
+
+def check_written(spark: SparkSession, output: Output, wanted: int, which: str = "true") -> None:
+    """Refuse results that are not all there, or to which somebody else has added.
+
+    Args:
+        spark: the session.
+        output: where they were written.
+        wanted: how many rows there must be.
+        which: of which rows, as Spark's SQL says it.
+
+    Raises:
+        DamagedError: there are more, or fewer.
+    """
+    found = spark.read.parquet(literal(output.target)).where(which).count()
+    if found != wanted:
+        raise DamagedError(
+            f"The results have {found:,} rows where {wanted:,} were expected; something else has "
+            "written to their place, or the embeddings have changed meanwhile: run it again."
+        )
 
 
 def same_place(first: str, second: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from aina_core.errors import InputError
+from aina_core.exchange import MOST_LETTERS
 from aina_core.jobs.files import Files, literal, local_path, location, public
 from aina_core.jobs.sources import Source, complete, tasks
 
@@ -106,22 +107,29 @@ def _check_ids(ids: DataFrame, shown: str) -> int:
     """Return the number of rows, of which no two have one id.
 
     Raises:
-        InputError: there is none, or ids are missing or there more than once.
+        InputError: there is none, or ids are missing, there more than once, or cannot be any.
     """
     from pyspark.sql import functions as f
 
     counted = ids.groupBy("id").agg(f.count("*").alias("rows"))
+    wrong = (f.length("id") > MOST_LETTERS) | f.col("id").rlike("\\x00")
     told = counted.agg(
         f.sum("rows").alias("rows"),
         f.sum(f.when(f.coalesce(f.col("id"), f.lit("")) == "", f.col("rows"))).alias("nameless"),
         f.min(f.when(f.col("rows") > 1, f.col("id"))).alias("twice"),
         f.sum(f.when(f.col("rows") > 1, 1)).alias("doubles"),
+        f.min(f.when(wrong, f.col("id"))).alias("wrong"),
     ).first()
     assert told is not None
     if not told["rows"]:
         raise InputError(f"The table {shown} has no rows.")
     if told["nameless"]:
         raise InputError(f"{told['nameless']:,} rows of {shown} have no id; give each one.")
+    if told["wrong"] is not None:
+        raise InputError(
+            f"{shown} has the id {told['wrong'][:40]!r}; an id has 1 to {MOST_LETTERS:,} signs, "
+            "and no zero byte."
+        )
     if told["doubles"]:
         raise InputError(
             f"{told['doubles']:,} ids stand in {shown} more than once, as {told['twice']!r}; give "

@@ -147,7 +147,8 @@ class _Item:
                 raise ImageError(problem)
             if path is not None:
                 return images.read_bytes(Path(path))
-            data = self._value("content") if self.fetched is None else self.fetched.result()
+            fetched, self.fetched = self.fetched, None  # its bytes are needed once
+            data = self._value("content") if fetched is None else fetched.result()
             got = len(data)
             if got > images.MAX_BYTES:
                 raise ImageError(f"the file is over {images.MAX_BYTES >> 20} MB")
