@@ -86,7 +86,8 @@ class Curves:
             found = cls(**{**value, "rates": rates})
             told = [*found.losses[1:], *found.scores, found.seconds]
             whole = len(found.losses) == len(found.scores)
-            whole &= all(map(math.isfinite, told)) and isinstance(found.best, int)
+            whole &= all(isinstance(n, int | float) and math.isfinite(n) for n in told)
+            whole &= isinstance(found.best, int)
             whole &= 0 <= found.best < max(len(found.scores), 1)
         except (TypeError, ValueError, AttributeError) as error:
             raise DamagedError(f"The curves of a training cannot be read: {error}") from None
