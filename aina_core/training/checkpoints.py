@@ -84,7 +84,7 @@ class Curves:
         try:
             rates = [(int(epoch), float(rate)) for epoch, rate in value.get("rates", [])]
             found = cls(**{**value, "rates": rates})
-            told = [*found.losses[1:], *found.scores, found.seconds]
+            told: list[Any] = [*found.losses[1:], *found.scores, found.seconds]
             whole = len(found.losses) == len(found.scores)
             whole &= all(map(math.isfinite, told)) and isinstance(found.best, int)
             whole &= 0 <= found.best < max(len(found.scores), 1)
