@@ -331,7 +331,7 @@ def test_a_link_to_a_model_that_is_gone(searcher):
 
 
 def test_a_training_that_was_stopped_goes_on_from_where_it_was(searcher, started, aina):
-    settings = small("triplet", "halves", epochs=3, positives="labels", temperature=0.3)
+    settings = small("triplet", "halves", epochs=3, positives="labels", margin=0.3)
     kept = cut_short(settings)
     app = visit()
     assert any("was not trained to the end" in x.value for x in app.test.markdown)

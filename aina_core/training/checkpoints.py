@@ -84,7 +84,7 @@ class Curves:
         try:
             rates = [(int(epoch), float(rate)) for epoch, rate in value.get("rates", [])]
             found = cls(**{**value, "rates": rates})
-            told = [*found.losses[1:], *found.scores, found.seconds]
+            told: list[Any] = [*found.losses[1:], *found.scores, found.seconds]
             whole = len(found.losses) == len(found.scores)
             whole &= all(isinstance(n, int | float) and math.isfinite(n) for n in told)
             whole &= isinstance(found.best, int)
