@@ -178,6 +178,8 @@ def _measure(queries: int) -> dict[str, Any]:
     with timed("ask for their agreement, which is a job"):
         resources.agreement(GALLERY, MODELS, 10)
     found["private at the end"] = f"{private():.0f} MB, at most {watch.most:.0f} MB"
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["resident at most"] = f"{resident:.0f} MB, with pages of the mapped files"
     return found
 
 
