@@ -18,7 +18,9 @@ COLUMNS = (
 
 def write(rows: DataFrame, target: str) -> None:
     """Add rows to a place; of a task that is tried twice, those of one try."""
-    rows.write.mode("append").parquet(target)
+    # hardly two numbers of an embedding are the same
+    plain = "parquet.enable.dictionary#embedding.list.element"
+    rows.write.mode("append").option(plain, "false").parquet(target)
 
 
 def complete(spark: SparkSession, source: Source, target: str) -> tuple[int, int]:

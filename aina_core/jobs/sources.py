@@ -40,8 +40,9 @@ COLUMNS = {
 }
 #: Images of one task: so many that starting it costs nothing beside them.
 IMAGES_PER_TASK = 500
-# Tasks of one core, at least: with few, the last one keeps the others waiting.
-_TASKS_PER_CORE = 4
+# Tasks of one core, at least: with few, the last one keeps the others waiting. With so few images
+# in each that starting it would count, the lesser number does.
+_TASKS_PER_CORE, _FEWEST_PER_CORE, _LEAST_IMAGES = 16, 4, 100
 # Above so many tasks the driver is busy with them, and the results are too many files.
 _MOST_TASKS = 20_000
 _SLASHES = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):/+")
@@ -277,7 +278,8 @@ def complete(frame: DataFrame) -> DataFrame:
 def tasks(spark: SparkSession, count: int) -> int:
     """Return into how many tasks so many images are cut."""
     cores = spark.sparkContext.defaultParallelism
-    wanted = max(-(-count // IMAGES_PER_TASK), _TASKS_PER_CORE * cores)
+    even = min(_TASKS_PER_CORE * cores, -(-count // _LEAST_IMAGES))
+    wanted = max(-(-count // IMAGES_PER_TASK), even, _FEWEST_PER_CORE * cores)
     return max(1, min(count, wanted, _MOST_TASKS))
 
 
