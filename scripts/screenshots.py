@@ -3,7 +3,7 @@
     python scripts/screenshots.py http://127.0.0.1:8501
 
 Needs the galleries demo (indexed by efficientnet-lite1 too, and with a study of modifications by
-both) and stamps (with its UMAP map), playwright and a Chromium.
+both) and stamps (with its UMAP map, and an adapter trained on it), playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ def main(address: str) -> None:
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
 
-        def take(name: str, url: str, wait: str, scheme: str = "light", top: str = "") -> None:
+        def take(
+            name: str,
+            url: str,
+            wait: str,
+            scheme: str = "light",
+            top: str = "",
+            height: int = 940,
+        ) -> None:
             page: Page = browser.new_page(
-                viewport={"width": 1360, "height": 940}, color_scheme=scheme
+                viewport={"width": 1360, "height": height}, color_scheme=scheme
             )
             page.goto(address + url)
             page.get_by_test_id(wait).first.wait_for(timeout=30_000)
@@ -51,6 +58,7 @@ def main(address: str) -> None:
         take("models", "/models?gallery=demo", "stDataFrame")
         take("robustness", "/robustness?gallery=demo&robustness.shown=median", "card", top="plot")
         take("galleries", "/galleries?gallery=stamps", "stDataFrame")
+        take("train", "/train?gallery=stamps", "plot", height=1520)
         browser.close()
 
 
