@@ -9,7 +9,6 @@ import shutil
 import numpy as np
 import pytest
 import streamlit as st
-from conftest import ROOT
 from PIL import Image
 from test_pages import CHELSEA, HEATMAP, LITE0, App
 
@@ -376,7 +375,3 @@ def test_names_of_files_are_shown_as_text(few, tiny):
     page = Page(few, model=tiny)
     assert sorted(page.ids) == sorted(ODD)
     assert "&lt;b&gt;one&lt;b&gt;" in page.figure["layout"]["yaxis"]["ticktext"]
-
-
-def test_the_page_is_in_the_navigation():
-    assert "pages/explore/heatmap.py" in (ROOT / "app.py").read_text()

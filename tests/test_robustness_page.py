@@ -18,7 +18,7 @@ from aina_core.gallery import open_gallery
 from aina_core.images import read_image
 from aina_core.modifications import apply
 from aina_core.studies import store
-from ui import serve, study_cards
+from ui import serve
 
 ROBUSTNESS = "pages/study/robustness.py"
 
@@ -209,17 +209,6 @@ def test_a_pair_goes_to_other_pages_as_query_and_reference(home_of_studies):
     page = Page()
     page.act("least", original["id"], "search")
     assert page.test.title[0].value == "Search" and page.link["image"] == original["id"]
-
-
-def test_the_explanation_is_offered_where_there_is_such_a_page(
-    home_of_studies, tmp_path, monkeypatch
-):
-    for name in ("explain", "compare", "search"):
-        (tmp_path / "pages" / "explore").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "pages" / "explore" / f"{name}.py").touch()
-    monkeypatch.setattr(study_cards, "_ROOT", tmp_path)
-    actions = Page().component("robustness-least")["actions"]
-    assert [action["name"] for action in actions] == ["explain", "compare", "search"]
 
 
 # ── recovery and retrieval ───────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from aina_core.queries import IMAGE, Term
-from ui import query, state
+from ui import navigation, query, state
 from ui.components import Action, Event
 
 SEARCH = Action("search", "Search with this", ":material/image_search:")
@@ -20,13 +20,10 @@ OF_A_HIT = (SEARCH, EXPLAIN, MORE, LESS, MAP, COMPARE)
 #: What a click on "more" or "less" weighs against the picture's 1 (Rocchio's weights are such).
 _WEIGHTS = {MORE.name: 1.0, LESS.name: -0.5}
 
+#: The page on which each shows.
 _PAGES = {
-    SEARCH.name: "pages/explore/search.py",
-    EXPLAIN.name: "pages/explore/explain.py",
-    MORE.name: "pages/explore/search.py",
-    LESS.name: "pages/explore/search.py",
-    MAP.name: "pages/explore/map.py",
-    COMPARE.name: "pages/explore/compare.py",
+    **{action.name: action.name for action in (SEARCH, EXPLAIN, MAP, COMPARE)},
+    **dict.fromkeys(_WEIGHTS, SEARCH.name),
 }
 
 
@@ -50,7 +47,7 @@ def follow(event: Event | None, *, stay: bool = False) -> None:
         explain(event.id)
     else:
         state.change(reference=event.id)
-    st.switch_page(_PAGES[event.action])
+    navigation.go(_PAGES[event.action])
 
 
 def explain(image_id: str) -> None:

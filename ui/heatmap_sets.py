@@ -11,7 +11,7 @@ import streamlit as st
 from aina_core.search import Searcher
 from aina_core.similarity import sets
 from aina_core.similarity.sets import Chosen
-from ui import resources, selection, state
+from ui import navigation, resources, selection, state
 from ui.settings import one_of
 from ui.text import plain
 
@@ -152,7 +152,7 @@ def _selection(opened: Searcher) -> Choice | None:
             "No images are selected: draw around some on the Map with the lasso, and they appear "
             "here."
         )
-        st.page_link("pages/explore/map.py", label="Open the Map", icon=":material/scatter_plot:")
+        navigation.link("map", "Open the Map")
         return None
     chosen = sets.of_images(opened, ids)
     if len(chosen.ids) < 2:

@@ -10,7 +10,7 @@ from aina_core import uploads
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, valid_name
 from aina_core.search import Searcher
-from ui import actions, selection, state, tables, widgets
+from ui import actions, navigation, selection, state, tables, widgets
 from ui.components import cards
 from ui.image_cards import image_card
 from ui.text import plain
@@ -45,7 +45,7 @@ def show_selection(opened: Searcher, *, flat: bool) -> None:
         st.rerun()
     if st.button("Heat map of these", icon=":material/grid_on:", width="stretch"):
         state.change(view={**state.current().view, "heatmap.set": "selection"})
-        st.switch_page("pages/explore/heatmap.py")
+        navigation.go("heatmap")
     _as_gallery(opened, ids)
     pages = (len(ids) + _PAGE - 1) // _PAGE
     page = 0

@@ -11,7 +11,7 @@ from aina_core import models, work
 from aina_core.errors import AinaError, InputError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import FAST, ModelName
-from ui import state
+from ui import navigation, state
 from ui.query import describe_query, query_picture
 from ui.text import plain
 
@@ -96,7 +96,8 @@ def _query() -> None:
     right.text(describe_query(now))
     if now.concept:
         right.caption(plain(f"Search ranks by the class {now.concept}."))
-    right.page_link("pages/explore/search.py", label="change", icon=":material/swap_horiz:")
+    with right:
+        navigation.link("search", "change", ":material/swap_horiz:")
 
 
 @st.fragment(run_every=1.0)

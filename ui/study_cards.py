@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
@@ -13,19 +12,13 @@ from aina_core.errors import AinaError
 from aina_core.gallery import Gallery
 from aina_core.studies.originals import Original
 from aina_core.studies.pictures import keep_version
-from ui import serve, state
+from ui import navigation, serve, state
 from ui.components import Action, Card, cards
 from ui.text import plain
 
 _EXPLAIN = Action("explain", "Explain this pair", ":material/lightbulb:")
 _COMPARE = Action("compare", "Compare this pair", ":material/compare:")
 _SEARCH = Action("search", "Search with this", ":material/image_search:")
-_PAGES = {
-    _EXPLAIN.name: "pages/explore/explain.py",
-    _COMPARE.name: "pages/explore/compare.py",
-    _SEARCH.name: "pages/explore/search.py",
-}
-_ROOT = Path(__file__).parents[1]
 
 
 def original_card(gallery: Gallery, image: Original, **more: str) -> Card:
@@ -100,8 +93,7 @@ def show_pairs(
         key: names these cards within the page.
         columns: cards in a row.
     """
-    possible = [a for a in (_EXPLAIN, _COMPARE, _SEARCH) if (_ROOT / _PAGES[a.name]).exists()]
-    event = cards(shown, actions=possible, key=key, columns=columns)
+    event = cards(shown, actions=(_EXPLAIN, _COMPARE, _SEARCH), key=key, columns=columns)
     if event is None or event.id not in pairs:
         return
     pair = pairs[event.id]
@@ -117,4 +109,4 @@ def show_pairs(
         st.error(plain(error))
         return
     state.change(**named, **({} if searching else {"reference": pair.reference}))
-    st.switch_page(_PAGES[event.action])
+    navigation.go(event.action)

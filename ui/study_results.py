@@ -10,7 +10,7 @@ import streamlit as st
 from aina_core.gallery import Gallery
 from aina_core.studies import Run, drawing, studies
 from aina_core.studies.tables import HEADER, cells, compare, rows
-from ui import resources, state, study_choice, study_hits, study_pairs, tables
+from ui import navigation, resources, state, study_choice, study_hits, study_pairs, tables
 from ui.text import plain
 
 _LINES = 400  # of a table on the page; the CSV has all
@@ -120,7 +120,7 @@ def _agreement(run: Run) -> None:
         return
     st.subheader("Do the models see the same?")
     _table((header, lines))
-    st.page_link("pages/explore/compare.py", label="See on which images", icon=":material/compare:")
+    navigation.link("compare", "See on which images")
 
 
 def _published(run: Run) -> None:

@@ -14,8 +14,9 @@ from aina_core.gallery import Gallery
 from aina_core.training import TrainedModel
 from aina_core.training.evaluation import table
 from aina_core.training.settings import AUTOENCODERS
-from ui import state, training_pictures, widgets
+from ui import navigation, state, training_pictures, widgets
 from ui.components import plot
+from ui.navigation import PAGES
 from ui.text import plain
 from ui.training import NAMES
 from ui.training_live import curves_told
@@ -224,14 +225,8 @@ def _use(gallery: Gallery, model: TrainedModel) -> None:
     st.markdown(plain(f"The gallery {gallery.name} is indexed by {model.name}. Use it:"))
     base = model.settings.model
     others = (base,) if base in gallery.models() else ()
-    ways = (
-        ("Search", "pages/explore/search.py", ":material/image_search:", {}),
-        ("Map", "pages/explore/map.py", ":material/scatter_plot:", {}),
-        ("Compare", "pages/explore/compare.py", ":material/compare:", {"others": others}),
-        ("Explain", "pages/explore/explain.py", ":material/visibility:", {}),
-        ("Robustness", "pages/study/robustness.py", ":material/science:", {}),
-    )
-    for place, (label, page, icon, changes) in zip(st.columns(len(ways)), ways, strict=True):
-        if place.button(label, icon=icon, key=f"train.use.{label}", width="stretch"):
-            state.change(model=model.name, **changes)
-            st.switch_page(page)
+    pages = [PAGES[name] for name in ("search", "map", "compare", "explain", "robustness")]
+    for place, page in zip(st.columns(len(pages)), pages, strict=True):
+        if place.button(page.title, icon=page.icon, key=f"train.use.{page.title}", width="stretch"):
+            state.change(model=model.name, **({"others": others} if page.name == "compare" else {}))
+            navigation.go(page.name)

@@ -10,7 +10,7 @@ import streamlit as st
 from aina_core import models, work
 from aina_core.gallery import Gallery, open_gallery
 from aina_core.models import EXACT, FAST, NATIVE_SIDE, ModelName
-from ui import state
+from ui import navigation, state
 from ui.text import plain
 
 
@@ -59,9 +59,8 @@ def no_gallery() -> None:
     if left.button("Build the demo gallery", type="primary", icon=":material/auto_awesome:"):
         work.start("Build the demo gallery", ["demo"])
         st.rerun()
-    right.page_link(
-        "pages/build/galleries.py", label="Make one of your images", icon=":material/add_circle:"
-    )
+    with right:
+        navigation.link("galleries", "Make one of your images", ":material/add_circle:")
 
 
 def link_problems() -> None:
