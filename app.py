@@ -5,7 +5,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from ui import map_data, navigation, serve, state
+from pages.map import data
+from ui import navigation, serve, state
 from ui.sidebar import sidebar
 
 if __name__ != "__main__":
@@ -16,7 +17,7 @@ if __name__ != "__main__":
     hosts = list(st.get_option("server.allowedHosts")) or ["*"]
     app = st.App(
         __file__,
-        routes=[*serve.ROUTES, *map_data.ROUTES],
+        routes=[*serve.ROUTES, *data.ROUTES],
         lifespan=serve.warm_up,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )

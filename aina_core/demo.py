@@ -23,10 +23,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from aina_core.changes.modifications import MODIFICATIONS, apply
+from aina_core.disk.paths import replacing
 from aina_core.errors import AinaError, ImageError
 from aina_core.images import read_image
-from aina_core.modifications import MODIFICATIONS, apply
-from aina_core.paths import replacing
 
 #: Called with what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]

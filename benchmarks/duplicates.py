@@ -28,9 +28,9 @@ import numpy as np
 from aina_core.duplicates import Pairs, find_pairs
 from aina_core.duplicates.pairs import pair_similarities
 from aina_core.gallery import open_gallery
+from aina_core.jobs import never
 from aina_core.models import DEFAULT as MODEL
-from aina_core.search import Searcher
-from aina_core.work import never
+from aina_core.search.searcher import Searcher
 from benchmarks.synthetic import gallery_of
 
 SAMPLED = 2_000

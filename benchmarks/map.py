@@ -27,7 +27,7 @@ from typing import Any
 from aina_core import models
 from aina_core.gallery import open_gallery
 from aina_core.projection import Settings, project
-from aina_core.search import Searcher
+from aina_core.search.searcher import Searcher
 from benchmarks.synthetic import clusters, gallery_of
 
 _DIM = 16

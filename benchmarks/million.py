@@ -126,7 +126,9 @@ def _measure(queries: int) -> dict[str, Any]:
     logging.disable(logging.WARNING)  # Streamlit's, about a process that is no app
     from aina_core.projection import Settings
     from aina_core.similarity import side_by_side
-    from ui import resources
+    from pages.compare import cache as compare_cache
+    from pages.map import cache as map_cache
+    from ui import cache
     from ui.state import State
 
     found: dict[str, Any] = {"private at the start": f"{private():.0f} MB"}
@@ -141,9 +143,9 @@ def _measure(queries: int) -> dict[str, Any]:
 
     model, other = MODELS
     with timed("open"):
-        opened = resources.searcher(GALLERY, model)
+        opened = cache.searcher(GALLERY, model)
     with timed("open again"):
-        resources.searcher(GALLERY, model)
+        cache.searcher(GALLERY, model)
     with timed("labels and filters"):
         found["images"] = f"{opened.count:,}, {len(opened.labels)} labels, {len(opened.columns)}"
     found["private when open"] = f"{private():.0f} MB, at most {watch.most:.0f} MB"
@@ -153,30 +155,30 @@ def _measure(queries: int) -> dict[str, Any]:
     for exact in (False, True):
         state = State(gallery=GALLERY, model=model, exact=exact)
         found["exact search" if exact else "search through Annoy"] = _latency(
-            lambda key, state=state: resources.result(_asking(state, key)).nearest(24), ids
+            lambda key, state=state: cache.result(_asking(state, key)).nearest(24), ids
         )
     state = State(gallery=GALLERY, model=model)
     found["histogram of all"] = _latency(
-        lambda key: resources.result(_asking(state, key)).similarities, ids[:10]
+        lambda key: cache.result(_asking(state, key)).similarities, ids[:10]
     )
     found["recall"] = f"{opened.annoy.recall_at_10:.3f}"
     for visit in ("first", "second"):
         with timed(f"map, {visit} visit"):
-            shown = resources.open_map(GALLERY, model, Settings("pca"))
+            shown = map_cache.open_map(GALLERY, model, Settings("pca"))
             assert shown is not None
             shown.points.codes()
-            resources.map_categories(opened, shown, "label", 8)
+            map_cache.map_categories(opened, shown, "label", 8)
     with timed("open the second model"):
-        resources.searcher(GALLERY, other)
+        cache.searcher(GALLERY, other)
 
     def compare(key: str) -> None:
         asked = [State(gallery=GALLERY, model=each, exact=True) for each in MODELS]
-        results = {each.model: resources.result(_asking(each, key)) for each in asked}
+        results = {each.model: cache.result(_asking(each, key)) for each in asked}
         side_by_side(results, 24)
 
     found["compare two models for a query"] = _latency(compare, ids[:10])
     with timed("ask for their agreement, which is a job"):
-        resources.agreement(GALLERY, MODELS, 10)
+        compare_cache.agreement(GALLERY, MODELS, 10)
     found["private at the end"] = f"{private():.0f} MB, at most {watch.most:.0f} MB"
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found["resident at most"] = f"{resident:.0f} MB, with pages of the mapped files"

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from aina_core.gallery import Gallery
-from aina_core.graph import open_graph
 from aina_core.models import DEFAULT as MODEL
 from aina_core.projection import METHODS, Projection, Settings, stored
 from aina_core.projection.quality import measure
-from aina_core.search import Searcher
+from aina_core.search.neighbours import open_graph
+from aina_core.search.searcher import Searcher
 from benchmarks.synthetic import clusters, gallery_of
 
 HELD_OUT, NEAREST, TIMED = 500, 10, 50

@@ -33,11 +33,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from aina_core import exchange, images, modifications
+from aina_core import exchange, images
+from aina_core.changes import modifications
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.gallery import create, update
 from aina_core.gallery.looking import look
-from aina_core.jobs.worker import batch_of
+from aina_core.spark.worker import batch_of
 from benchmarks.embedding import write_photographs
 from benchmarks.spark_costs import (
     HANDED,
@@ -221,8 +222,8 @@ def run_halves(folder: Path) -> dict[str, float]:
 
 def measure_spark(folder: Path) -> dict[str, float]:
     """`spark-index` in a session whose workers have the model."""
-    from aina_core.jobs.embedding import spark_index
-    from aina_core.jobs.session import session
+    from aina_core.spark.index import spark_index
+    from aina_core.spark.session import session
 
     started = time.perf_counter()
     with session(MASTER, "benchmark") as spark:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from aina_core import exchange, images
 from aina_core.embedding import load_embedder, preprocess
 from aina_core.gallery.looking import look
-from aina_core.jobs.worker import batch_of
+from aina_core.spark.worker import batch_of
 from benchmarks.duplicates import vectors
 
 MODEL = "efficientnet-lite0"
@@ -133,7 +133,7 @@ def write_embeddings(folder: Path, count: int) -> None:
 def measure_blocks(folder: Path) -> dict[str, float]:
     """Nanoseconds for a pair of rows of two blocks, on one core; and an index's cost for a row."""
     from aina_core.index import open_index
-    from aina_core.jobs.joining import nearest_between, pairs_between
+    from aina_core.spark.block_pairs import nearest_between, pairs_between
 
     found: dict[str, float] = {}
     for dim in (1280, 128):
@@ -163,7 +163,7 @@ def _products(left: np.ndarray, right: np.ndarray) -> None:
 
 def measure_joins(folder: Path) -> dict[str, float]:
     """`spark-neighbours` under local[2], exactly and by an index a block."""
-    from aina_core.jobs.finding import spark_neighbours
+    from aina_core.spark.neighbours import spark_neighbours
 
     found: dict[str, float] = {}
     for method in ("exact", "annoy"):

@@ -12,9 +12,7 @@ import dataclasses
 import fcntl
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,25 +27,13 @@ from aina_core.gallery import Gallery, create, open_gallery, update
 from aina_core.images import read_image
 from aina_core.models import ModelSpec, Recipe
 from aina_core.models import spec as model_registry
-from aina_core.search import Searcher
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent))
-
-import studied as studied_settings  # noqa: E402  beside this file
-import tiny as tiny_model  # noqa: E402
-from longest import pytest_collection_modifyitems  # noqa: E402, F401
-from sparked import spark_session  # noqa: E402, F401  a fixture
+from aina_core.search.searcher import Searcher
+from tests.support import studies as studied_settings
+from tests.support import tiny as tiny_model
+from tests.support.order import pytest_collection_modifyitems  # noqa: F401
+from tests.support.spark import spark_session  # noqa: F401  a fixture
 
 OTHER_TINY = "other-tiny"
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Return as soon as a condition holds; fail when it does not within the time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)
@@ -198,18 +184,6 @@ def embedder(tiny: str) -> Embedder:
 def searcher(home: Path, tiny: str, indexed: Callable[..., Gallery]) -> Searcher:
     """The gallery `photos` of the 40 crops, four of each of ten labels, under the tiny model."""
     return Searcher(indexed(home, "photos", tiny), tiny)
-
-
-def start_tiny(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
-    """Start the command line with the tiny model in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "tests/tiny.py", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,  # type: ignore[call-overload]
-    )
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from aina_core import demo
+from aina_core.changes.modifications import MODIFICATIONS, apply
 from aina_core.demo import PHOTOGRAPHS, Photograph, fetch_stamps, write_photographs
 from aina_core.errors import AinaError, ImageError
 from aina_core.images import read_image
-from aina_core.modifications import MODIFICATIONS, apply
 
 FILES = len(PHOTOGRAPHS) * 19
 

@@ -7,7 +7,8 @@ import shlex
 import shutil
 from pathlib import Path
 
-from aina_core import cli, paths
+from aina_core import cli
+from aina_core.disk import paths
 from aina_core.gallery import open_gallery
 
 ROOT = Path(__file__).parents[1]

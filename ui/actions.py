@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from aina_core.queries import IMAGE, Term
+from aina_core.search.query import IMAGE, Term
 from ui import navigation, query, state
 from ui.components import Action, Event
 

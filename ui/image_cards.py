@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aina_core.ranking import Neighbour, Recognised
-from aina_core.search import Searcher
+from aina_core.search.results import Neighbour, Recognised
+from aina_core.search.searcher import Searcher
 from ui import serve
 from ui.components import Card
 

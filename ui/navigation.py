@@ -11,7 +11,7 @@ import streamlit as st
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its name is its address in the browser."""
+    """One page: its name is its address in the browser and its folder below pages/."""
 
     name: str
     section: str
@@ -21,7 +21,7 @@ class Page:
     @property
     def path(self) -> str:
         """Its script, relative to app.py."""
-        return f"pages/{self.section.lower()}/{self.name}.py"
+        return f"pages/{self.name}/page.py"
 
 
 #: In the order of the sidebar. The first one opens where an address names none.

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from aina_core import images, queries, uploads
+from aina_core import images
 from aina_core.errors import AinaError, ImageError
-from aina_core.gallery import Gallery, open_gallery
-from aina_core.queries import IMAGE, UPLOAD, Term
-from aina_core.search import Searcher
-from ui import resources, serve, state
+from aina_core.gallery import Gallery, open_gallery, uploads
+from aina_core.search import query
+from aina_core.search.query import IMAGE, UPLOAD, Term
+from aina_core.search.searcher import Searcher
+from ui import cache, serve, state
 from ui.components import cards, paste_zone
 from ui.image_cards import image_card
 from ui.placeholder import placeholder
@@ -50,7 +51,7 @@ class QueryPicture:
     def thumbnail(self) -> bytes | str:
         """A small JPEG of it; a drawing of its name, as SVG, where it is not there."""
         if self.gallery is None:
-            return resources.upload_thumbnail(self.name)
+            return cache.upload_thumbnail(self.name)
         return member_thumbnail(open_gallery(self.gallery), self.name)
 
 
@@ -71,7 +72,7 @@ def query_picture(now: state.State) -> QueryPicture | None:
         AinaError: it is gone.
     """
     if now.upload is not None:
-        width, height = resources.upload_size(now.upload)
+        width, height = cache.upload_size(now.upload)
         return QueryPicture(now.upload, serve.upload_url(now.upload), width, height, None)
     if now.image is None:
         return None
@@ -85,7 +86,7 @@ def query_picture(now: state.State) -> QueryPicture | None:
 
 def describe_query(now: state.State) -> str:
     """Return the query's name, for people: of all its terms."""
-    return queries.describe_all(now.query)
+    return query.describe_all(now.query)
 
 
 def choose_query() -> None:
@@ -173,7 +174,7 @@ def use_image(image_id: str) -> None:
 def _surprise() -> None:
     now = state.current()
     try:
-        opened = resources.searcher(now.gallery, now.model)
+        opened = cache.searcher(now.gallery, now.model)
         rows = np.flatnonzero(opened.shown)
     except AinaError:
         return
@@ -186,7 +187,7 @@ def _surprise() -> None:
 def _pick() -> None:
     now = state.current()
     try:
-        opened = resources.searcher(now.gallery, now.model)
+        opened = cache.searcher(now.gallery, now.model)
     except AinaError as error:
         st.error(plain(error))
         return

@@ -22,11 +22,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from aina_core import images, models, uploads
+from aina_core import images, models
+from aina_core.changes.made import version_jpeg
 from aina_core.errors import AinaError, ImageError
-from aina_core.gallery import ImageRecord, open_gallery
-from aina_core.studies.pictures import version_jpeg
-from ui import resources
+from aina_core.gallery import ImageRecord, open_gallery, uploads
+from ui import cache
 from ui.components._mount import plotly_library
 from ui.placeholder import placeholder
 
@@ -131,7 +131,7 @@ async def warm_up(app: object) -> AsyncIterator[None]:
 
     def load() -> None:
         with contextlib.suppress(AinaError):  # the pages say what is wrong with it
-            resources.embedder(models.DEFAULT)
+            cache.embedder(models.DEFAULT)
 
     threading.Thread(target=load, name="warm-up", daemon=True).start()
     yield

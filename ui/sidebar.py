@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from aina_core import models, work
+from aina_core import jobs as work
+from aina_core import models
 from aina_core.errors import AinaError, InputError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import FAST, ModelName

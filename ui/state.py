@@ -18,7 +18,7 @@ from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import ModelName
-from aina_core.queries import IMAGE, UPLOAD, Box, Term
+from aina_core.search.query import IMAGE, UPLOAD, Box, Term
 from ui import terms as term_texts
 
 MAX_K = 500

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from aina_core import images, queries
+from aina_core import images
 from aina_core.errors import InputError
-from aina_core.queries import IMAGE, TEXT, UPLOAD, Box, Term
+from aina_core.search import query
+from aina_core.search.query import IMAGE, TEXT, UPLOAD, Box, Term
 
 #: Terms beside the first picture; how much one of them may weigh; letters of a text.
 MAX_TERMS, MAX_WEIGHT, MAX_TEXT = 8, 3.0, 300
@@ -36,7 +37,7 @@ def read(text: str) -> Term:
         raise InputError("This is no term of a query.")
     if kind == UPLOAD and not re.fullmatch("[0-9a-f]{64}", value):
         raise InputError("This names no uploaded picture.")
-    return queries.check(Term(kind, value, read_weight(weight)))
+    return query.check(Term(kind, value, read_weight(weight)))
 
 
 def read_weight(text: str) -> float:

@@ -13,24 +13,24 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from aina_core import __version__, work
-from aina_core.cli.checking import add_check
-from aina_core.cli.comparing import add_agreement, add_pair
+from aina_core import __version__, jobs
+from aina_core.cli.check import add_check
+from aina_core.cli.compare import add_agreement, add_pair
 from aina_core.cli.console import Ended, Parser, Reporter, Terminal
-from aina_core.cli.demos import add_demo
+from aina_core.cli.demo import add_demo
 from aina_core.cli.duplicates import add_duplicates
-from aina_core.cli.exchanging import add_export, add_import
-from aina_core.cli.explaining import add_explain
+from aina_core.cli.exchange import add_export, add_import
+from aina_core.cli.explain import add_explain
 from aina_core.cli.galleries import add_galleries, add_verify
-from aina_core.cli.indexing import add_index
-from aina_core.cli.labelling import add_labels
-from aina_core.cli.mapping import add_map
-from aina_core.cli.modelling import add_models
-from aina_core.cli.searching import add_search
+from aina_core.cli.index import add_index
+from aina_core.cli.labels import add_labels
+from aina_core.cli.map import add_map
+from aina_core.cli.models import add_models
+from aina_core.cli.search import add_search
 from aina_core.cli.spark import add_spark_index
 from aina_core.cli.spark_joins import add_spark_duplicates, add_spark_neighbours
-from aina_core.cli.studying import add_study
-from aina_core.cli.training import add_train
+from aina_core.cli.study import add_study
+from aina_core.cli.train import add_train
 from aina_core.errors import AinaError
 
 __all__ = ["main", "parser"]
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a file's name need not be valid UTF-8; what replaces its bytes is an escape in JSON too
         sys.stdout.reconfigure(errors="backslashreplace")
-    reporter = work.Reporter.of_this_process() or Terminal()
+    reporter = jobs.Reporter.of_this_process() or Terminal()
     options = None
     try:
         options = parser().parse_args(arguments)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aina_core import models, paths, work
+from aina_core import jobs, models
+from aina_core.csv_files import plain_cell
+from aina_core.disk import paths
 from aina_core.errors import InputError
-from aina_core.spreadsheets import plain_cell
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Terminal:
 
 
 #: Who hears of the progress: the app, for a job, or a terminal.
-Reporter = work.Reporter | Terminal
+Reporter = jobs.Reporter | Terminal
 
 
 def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:

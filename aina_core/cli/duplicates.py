@@ -8,13 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aina_core.cli.checking import (
-    check_folder,
-    checked_document,
-    checked_line,
-    embedder_of,
-    suggested,
-)
+from aina_core.cli.check import check_folder, checked_document, checked_line, embedder_of, suggested
 from aina_core.cli.console import (
     Reporter,
     check_csv,
@@ -28,7 +22,7 @@ from aina_core.models.settings import chosen_name
 
 if TYPE_CHECKING:
     from aina_core.duplicates import Duplicates, Pairs, Suggestion
-    from aina_core.search import Searcher
+    from aina_core.search.searcher import Searcher
 
 _LINES = 20
 
@@ -62,7 +56,7 @@ def add_duplicates(commands: Any) -> None:
 def _duplicates(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.duplicates import check_rule, check_threshold
     from aina_core.gallery import open_gallery
-    from aina_core.search import Searcher
+    from aina_core.search.searcher import Searcher
 
     check_csv(options.csv)
     check_rule(options.keep)

@@ -58,7 +58,7 @@ def add_verify(commands: Any) -> None:
 
 def _verify(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.gallery import open_gallery
-    from aina_core.verify import repair, verify
+    from aina_core.gallery.verify import repair, verify
 
     gallery = open_gallery(options.gallery)
     problems = verify(gallery)

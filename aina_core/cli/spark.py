@@ -59,8 +59,8 @@ def add_spark_index(commands: Any) -> None:
 
 
 def _index(options: argparse.Namespace, reporter: Reporter) -> str:
-    from aina_core.jobs.embedding import spark_index
     from aina_core.models.settings import chosen_name
+    from aina_core.spark.index import spark_index
 
     report = spark_index(
         options.source,

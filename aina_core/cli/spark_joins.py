@@ -11,7 +11,7 @@ from aina_core.cli.console import Reporter, command, show
 from aina_core.cli.spark import spark_options, spark_settings
 
 if TYPE_CHECKING:
-    from aina_core.jobs.duplicates import DuplicatesReport
+    from aina_core.spark.duplicates import DuplicatesReport
 
 _LINES = 20
 
@@ -52,7 +52,7 @@ def _embeddings(parser: argparse.ArgumentParser) -> None:
 
 
 def _neighbours(options: argparse.Namespace, reporter: Reporter) -> str:
-    from aina_core.jobs.finding import spark_neighbours
+    from aina_core.spark.neighbours import spark_neighbours
 
     report = spark_neighbours(
         options.embeddings,
@@ -84,7 +84,7 @@ def _neighbours(options: argparse.Namespace, reporter: Reporter) -> str:
 
 
 def _duplicates(options: argparse.Namespace, reporter: Reporter) -> str:
-    from aina_core.jobs.duplicates import spark_duplicates
+    from aina_core.spark.duplicates import spark_duplicates
 
     report = spark_duplicates(
         options.embeddings,

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import images, paths
+from aina_core import images
+from aina_core.disk import paths
 from aina_core.duplicates.pairs import MOST_EXACT, TURNS, check_threshold, identity
 from aina_core.duplicates.turned import turn
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError
 from aina_core.gallery.scan import Found, scan
-from aina_core.search import Neighbour, Searcher
-from aina_core.work import Progress, Stop, never, silent
+from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.search.searcher import Neighbour, Searcher
 
 #: So many of a file's matches are named.
 MOST_MATCHES = 10

@@ -17,9 +17,9 @@ import numpy as np
 from aina_core.duplicates.points import PointMatcher
 from aina_core.errors import ImageError
 from aina_core.index.matmul import product
-from aina_core.principal import sample
-from aina_core.search import Searcher
-from aina_core.work import Progress, Stop
+from aina_core.index.principal import sample
+from aina_core.jobs import Progress, Stop
+from aina_core.search.searcher import Searcher
 
 #: Of how many images all pairs are compared.
 SAMPLE = 3_000

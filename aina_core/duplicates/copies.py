@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from aina_core import images
+from aina_core.changes.modifications import PROFILES
 from aina_core.embedding import Embedder
 from aina_core.errors import ImageError
-from aina_core.modifications import PROFILES
-from aina_core.principal import sample
-from aina_core.search import Searcher
-from aina_core.work import Progress, Stop
+from aina_core.index.principal import sample
+from aina_core.jobs import Progress, Stop
+from aina_core.search.searcher import Searcher
 
 #: Of how many images copies are made.
 ORIGINALS = 30

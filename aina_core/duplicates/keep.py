@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aina_core import images, paths
+from aina_core import images
+from aina_core.disk import paths
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError, UnknownNameError
 from aina_core.gallery import Gallery, ImageRecord
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import arrays
+from aina_core.disk import arrays
 from aina_core.duplicates import blocked, indexed
 from aina_core.errors import GalleryError, InputError, UnknownNameError
-from aina_core.search import Searcher
-from aina_core.work import Progress, Stop, never, silent
+from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.search.searcher import Searcher
 
 #: More pairs than this are no duplicates but a threshold that is too low.
 MOST_PAIRS = 5_000_000

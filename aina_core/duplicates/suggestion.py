@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import arrays
+from aina_core.changes.modifications import PROFILES
+from aina_core.disk import arrays
 from aina_core.duplicates.chance import FEWEST, SAMPLE, Chance, Expected, chance
 from aina_core.duplicates.copies import ORIGINALS, copy_similarities
 from aina_core.duplicates.pairs import identity
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryError, InputError, ModelError
-from aina_core.modifications import PROFILES
-from aina_core.search import Searcher
-from aina_core.work import Progress, Stop, never, silent
+from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.search.searcher import Searcher
 
 #: So many false pairs for 1,000 images are few, and so is this share of the pairs found.
 PER_THOUSAND, SHARE = 1.0, 0.05

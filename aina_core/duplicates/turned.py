@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import arrays, images
+from aina_core import images
+from aina_core.disk import arrays
 from aina_core.duplicates.pairs import (
     MOST_PAIRS,
     TURNS,
@@ -31,8 +32,8 @@ from aina_core.duplicates.pairs import (
 from aina_core.embedding import Embedder
 from aina_core.errors import GalleryError, ImageError, StoppedError
 from aina_core.index.matmul import reaching
-from aina_core.search import Searcher
-from aina_core.work import Progress, Stop, never, silent
+from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.search.searcher import Searcher
 
 _FORMAT = 2
 _MARGIN = 1e-5

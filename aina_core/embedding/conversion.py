@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.embedding.preprocess import LEAST, MULTIPLE
 from aina_core.embedding.whole import whole_network
 from aina_core.errors import DamagedError

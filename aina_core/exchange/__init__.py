@@ -1,9 +1,8 @@
 """How embeddings leave AINA and come in: partitioned Parquet, as other tools read and write it;
 and vectors that were made elsewhere."""
 
-from aina_core.exchange.blocks import Source
-from aina_core.exchange.elsewhere import Npy, Parquet
 from aina_core.exchange.exporting import ExportReport, export
+from aina_core.exchange.foreign import Npy, Parquet
 from aina_core.exchange.importing import ImportReport, import_vectors
 from aina_core.exchange.layout import (
     FORMAT,
@@ -15,8 +14,9 @@ from aina_core.exchange.layout import (
     read_manifest,
     write_manifest,
 )
-from aina_core.exchange.opening import open_source
-from aina_core.exchange.reading import Folder
+from aina_core.exchange.open import open_source
+from aina_core.exchange.own import Folder
+from aina_core.exchange.source import Source
 
 __all__ = [
     "FORMAT",

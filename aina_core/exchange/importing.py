@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import paths
+from aina_core.disk import paths
+from aina_core.disk.folders import aside_of
 from aina_core.errors import AinaError, GalleryError, InputError, StoppedError
-from aina_core.exchange.aside import aside_of
-from aina_core.exchange.blocks import Source
-from aina_core.exchange.incoming import Incoming
-from aina_core.exchange.pictures import find_files, suits
+from aina_core.exchange.image_files import find_files, suits
+from aina_core.exchange.source import Source
+from aina_core.exchange.staging import Incoming
 from aina_core.gallery import (
     Gallery,
     LabelsFile,
@@ -24,10 +24,10 @@ from aina_core.gallery import (
     open_gallery,
     valid_name,
 )
-from aina_core.gallery.journal import Journal
+from aina_core.gallery.vectors.journal import Journal
 from aina_core.index import open_index
+from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models.external import dimension, is_external
-from aina_core.work import Progress, Stop, never, silent
 
 #: How many failures a report lists; all are in the gallery.
 MOST_LISTED = 1000

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError
 
 MANIFEST = "_aina.json"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aina_core import images
+from aina_core.changes.modifications import CROPS, crop_box
 from aina_core.explain.explanation import Crop, Explanation
 from aina_core.explain.targets import CLASS, Target, class_target, similarity_target
-from aina_core.modifications import CROPS, crop_box
 
 if TYPE_CHECKING:
     from aina_core.explain.explainer import Explainer

@@ -15,8 +15,8 @@ from aina_core.embedding.runtimes import choose
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.explain import crops, faithfulness, flatness, gradients, occlusion, places
 from aina_core.explain.explanation import Crop, Explanation, enlarge
-from aina_core.explain.looking import OpenNetwork
-from aina_core.explain.questions import Question, question
+from aina_core.explain.network import OpenNetwork
+from aina_core.explain.objective import Question, question
 from aina_core.explain.targets import CLASS, KINDS, TEXT, Target, checked
 from aina_core.models import EXACT, FAST, ModelName, ModelSpec
 

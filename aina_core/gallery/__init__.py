@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import (
     DamagedError,
     GalleryError,
@@ -28,12 +28,12 @@ from aina_core.errors import (
     UnknownNameError,
 )
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
+from aina_core.gallery.columns import Annotations, Records, open_known
 from aina_core.gallery.handle import NAME, Gallery, valid_name
-from aina_core.gallery.known import Annotations, Records, open_known
 from aina_core.gallery.labels import LabelsFile, folder_label
 from aina_core.gallery.reduction import Reduction, made_of, open_reduction, reduce
 from aina_core.gallery.update import UpdateReport, update
-from aina_core.gallery.vectors import Vectors
+from aina_core.gallery.vectors.store import Vectors
 
 __all__ = [
     "Annotation",

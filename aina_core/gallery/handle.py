@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from aina_core import images, paths
+from aina_core import images
+from aina_core.disk import paths
 from aina_core.errors import (
     DamagedError,
     GalleryBusyError,
@@ -24,7 +25,7 @@ from aina_core.errors import (
 )
 from aina_core.gallery.catalogue import Catalogue, ImageRecord
 from aina_core.gallery.reduction import Reduction, open_reduction
-from aina_core.gallery.vectors import Vectors, VectorStore
+from aina_core.gallery.vectors.store import Vectors, VectorStore
 
 #: What a gallery's name looks like.
 NAME = re.compile(r"\w[\w .-]{0,62}\w|\w")

@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aina_core import arrays
+from aina_core.disk import arrays
 from aina_core.errors import DamagedError, InputError
-from aina_core.gallery.generation import Vectors, file_names
-from aina_core.gallery.journal import Journal
 from aina_core.gallery.plan import Changes, Row
 from aina_core.gallery.update import UpdateReport
-from aina_core.gallery.vectors import VectorStore
+from aina_core.gallery.vectors.generation import Vectors, file_names
+from aina_core.gallery.vectors.journal import Journal
+from aina_core.gallery.vectors.store import VectorStore
+from aina_core.index.principal import PrincipalAxes, principal_axes
+from aina_core.jobs import Progress, silent
 from aina_core.models import ModelName
-from aina_core.principal import PrincipalAxes, principal_axes
-from aina_core.work import Progress, silent
 
 if TYPE_CHECKING:
     from aina_core.gallery import Gallery

@@ -12,12 +12,12 @@ from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError
 from aina_core.gallery.catalogue import ImageRecord
-from aina_core.gallery.journal import Journal
 from aina_core.gallery.labels import Labels
 from aina_core.gallery.looking import look
 from aina_core.gallery.plan import Changes, Plan, Task
 from aina_core.gallery.scan import walk
-from aina_core.work import Progress, Stop, never, silent
+from aina_core.gallery.vectors.journal import Journal
+from aina_core.jobs import Progress, Stop, never, silent
 
 if TYPE_CHECKING:
     from aina_core.gallery import Gallery

@@ -13,8 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
+from aina_core.disk import files
 from aina_core.errors import DamagedError, UnknownNameError
-from aina_core.index import reduced, stored
+from aina_core.index import reduced
 from aina_core.index.annoy_index import AnnoyBackend
 from aina_core.index.exact import ExactIndex, all_similarities, similarities
 from aina_core.index.hnsw import HnswBackend
@@ -95,7 +96,7 @@ def open_index(
     backend = _backend(kind)
     backend.require()
     identity = reduced.identify(backend, vectors.shape, checksum)
-    problem = stored.find_problem(folder, identity)
+    problem = files.find_problem(folder, identity)
     if problem is None:
         return reduced.load(backend, vectors, folder)
     if not rebuild:
@@ -123,9 +124,9 @@ def check_index(
     if kind == ExactIndex.kind:
         return None
     backend = _backend(kind)
-    if not stored.exists(folder, kind):
+    if not files.exists(folder, kind):
         return None
-    return stored.find_problem(folder, reduced.identify(backend, vectors_shape, checksum))
+    return files.find_problem(folder, reduced.identify(backend, vectors_shape, checksum))
 
 
 def _backend(kind: str) -> Backend:

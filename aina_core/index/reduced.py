@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from aina_core.disk import files
 from aina_core.errors import GalleryError
-from aina_core.index import exact, stored
+from aina_core.index import exact
 
 Progress = Callable[[str, int, int], None]
 
@@ -161,7 +162,7 @@ def identify(backend: Backend, shape: tuple[int, ...], checksum: str) -> dict[st
 def load(backend: Backend, vectors: np.ndarray, folder: Path) -> ReducedIndex:
     """Open a stored index in which `stored.find_problem` found none."""
     vectors = np.asarray(vectors)
-    manifest = stored.read_manifest(folder, backend.kind)
+    manifest = files.read_manifest(folder, backend.kind)
     axes, proposer = _open_files(backend, vectors, folder)
     measured = manifest["candidates"], manifest["recall_at_10"]
     return ReducedIndex(backend.kind, vectors, axes, proposer, *measured)
@@ -182,7 +183,7 @@ def build(
     vectors = np.asarray(vectors)
     report = progress or (lambda phase, done, total: None)
     try:
-        with stored.writing(folder, identity) as (aside, measured):
+        with files.writing(folder, identity) as (aside, measured):
             if identity["names"]:
                 _write_files(backend, vectors, aside, report)
             index = _tune(backend.kind, vectors, *_open_files(backend, vectors, aside), report)

@@ -14,7 +14,6 @@ from aina_core.models import clip, isc21, sscd  # noqa: F401
 from aina_core.models import timm_models, local, trained, external  # noqa: F401
 # isort: on
 
-from aina_core.models.added import add, added_names, forget, names
 from aina_core.models.classes import class_names, place_of
 from aina_core.models.external import (
     is_external,
@@ -23,6 +22,7 @@ from aina_core.models.external import (
     valid_external,
 )
 from aina_core.models.fetching import fetch
+from aina_core.models.offered import add, added_names, forget, names
 from aina_core.models.spec import (
     ModelSpec,
     Network,

@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import WeightsRefusedError
 
 # torch writes an entry a tensor; the largest networks have some thousands.

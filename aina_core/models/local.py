@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import InputError, WeightsMissingError, WeightsRefusedError
 from aina_core.models import clip, timm_models, torchvision_trunks
 from aina_core.models.checkpoints import check_container, checksum

@@ -13,7 +13,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError
 from aina_core.models.spec import get
 from aina_core.models.variants import FAST, MODES, ModelName

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError, WeightsMissingError, WeightsRefusedError
 from aina_core.models.checkpoints import check_container, checksum, fill, load_tensors
 from aina_core.models.encoders import LAYERS, SIDES, Architecture, encoder

@@ -10,7 +10,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import WeightsMissingError, WeightsRefusedError
 from aina_core.models.checkpoints import check_container, checksum, fill, load_tensors
 

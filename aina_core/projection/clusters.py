@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aina_core.errors import InputError, UnknownNameError
-from aina_core.principal import principal_axes, sample
+from aina_core.index.principal import principal_axes, sample
 
 METHODS = ("k-means", "HDBSCAN")
 

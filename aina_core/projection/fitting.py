@@ -10,13 +10,13 @@ import numpy as np
 
 from aina_core.errors import StoppedError
 from aina_core.gallery import Vectors
-from aina_core.graph import SEED as GRAPH_SEED
-from aina_core.graph import Graph, graph_of
-from aina_core.principal import FIT_ROWS, PrincipalAxes, principal_axes, sample
+from aina_core.index.principal import FIT_ROWS, PrincipalAxes, principal_axes, sample
+from aina_core.jobs import Progress, Stop
 from aina_core.projection import tsne_layout, umap_layout
 from aina_core.projection.placing import AXES, AmongNeighbours, OnAxes, Placing
 from aina_core.projection.settings import Settings
-from aina_core.work import Progress, Stop
+from aina_core.search.neighbours import SEED as GRAPH_SEED
+from aina_core.search.neighbours import Graph, graph_of
 
 _PLACED_AT_ONCE = 4096
 _FEWEST = 5  # below that there is no neighbourhood to keep, and the principal axes show it all

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from aina_core.graph import largest
-from aina_core.principal import PrincipalAxes
+from aina_core.index.principal import PrincipalAxes
+from aina_core.search.neighbours import largest
 
 #: On how many principal components neighbours are looked for.
 AXES = 128

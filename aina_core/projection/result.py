@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import arrays
+from aina_core.disk import arrays
 from aina_core.errors import GalleryError, InputError
 from aina_core.gallery import Gallery, Vectors
+from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.projection.fitting import Placing, fit, open_placing
 from aina_core.projection.quality import Quality, measure
 from aina_core.projection.settings import Settings
-from aina_core.work import Progress, Stop, never, silent
 
 _FORMAT = 1
 _UNIT = 1e-3  # how far a vector's squared length may be from 1

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aina_core.errors import InputError, UnknownNameError
-from aina_core.graph import MAX_COMPONENTS, MOST_NEIGHBOURS
+from aina_core.search.neighbours import MAX_COMPONENTS, MOST_NEIGHBOURS
 
 #: The methods, the one to begin with first.
 METHODS = ("umap", "tsne", "pca")

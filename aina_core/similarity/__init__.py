@@ -9,8 +9,8 @@ from aina_core.similarity.agreement import (
     check_models,
     stored_agreement,
 )
-from aina_core.similarity.columns import Ranked, side_by_side
 from aina_core.similarity.pair import PairSimilarity, Picture, pair
+from aina_core.similarity.side_by_side import Ranked, side_by_side
 
 __all__ = [
     "MOST_MODELS",

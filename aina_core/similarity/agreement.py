@@ -9,10 +9,10 @@ from itertools import combinations
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.search import Searcher
-from aina_core.similarity import nearest as finding
+from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.search import nearest as finding
+from aina_core.search.searcher import Searcher
 from aina_core.similarity.overlap import overlaps, shared_by_all
-from aina_core.work import Progress, Stop, never, silent
 
 #: How many models are held against each other at most.
 MOST_MODELS = 4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.metrics import roc_auc
-from aina_core.search import Searcher
+from aina_core.search.searcher import Searcher
 
 #: Up to so many pairs of a kind are all taken; of more, so many are drawn.
 MAX_PAIRS = 50_000

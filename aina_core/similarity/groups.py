@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.search import Searcher
+from aina_core.search.searcher import Searcher
 from aina_core.similarity.arrangement import arrange
 from aina_core.similarity.matrix import cosines
 from aina_core.similarity.sets import Chosen

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.search import Searcher
+from aina_core.search.searcher import Searcher
 from aina_core.similarity.matrix import cosines
 
 STEPS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from aina_core.errors import InputError
 from aina_core.index.matmul import product
-from aina_core.search import Searcher
+from aina_core.search.searcher import Searcher
 from aina_core.similarity.arrangement import Span, arrange
 from aina_core.similarity.sets import Chosen
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aina_core.modifications import MODIFICATIONS
-from aina_core.search import Searcher
+from aina_core.changes.modifications import MODIFICATIONS
+from aina_core.search.searcher import Searcher
 
 #: The column that says what was done to an image, and its value for one as it is.
 MODIFICATION, ORIGINAL = "modification", "original"

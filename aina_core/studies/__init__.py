@@ -1,6 +1,6 @@
 """Studies: which model sees similarity? Rows with intervals, for any gallery and any models."""
 
-from aina_core.studies.running import run
+from aina_core.studies.run import run
 from aina_core.studies.settings import KINDS, SETS, Settings, settle
 from aina_core.studies.store import Run, Summary, delete, load, studies
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aina_core.modifications import MODIFICATIONS, PROFILES
+from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 
 
 @dataclass(frozen=True)

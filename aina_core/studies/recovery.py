@@ -16,16 +16,17 @@ from urllib.parse import quote
 
 import numpy as np
 
-from aina_core import metrics, paths
+from aina_core import metrics
+from aina_core.changes.originals import Original
+from aina_core.changes.versions import Versions
+from aina_core.disk import paths
 from aina_core.errors import StoppedError
 from aina_core.index import Index, open_index
-from aina_core.similarity.nearest import without_itself
-from aina_core.studies import estimates
-from aina_core.studies.modified import shared_originals
-from aina_core.studies.originals import Original
+from aina_core.jobs import Progress, Stop
+from aina_core.metrics import estimates
+from aina_core.search.nearest import without_itself
+from aina_core.studies.modifications import shared_originals
 from aina_core.studies.settings import Settings
-from aina_core.studies.versions import Versions
-from aina_core.work import Progress, Stop
 
 _BLOCK_ROWS = 512
 _FIGURES = ("precision", "recall", "f1")

@@ -10,10 +10,10 @@ import html
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from aina_core.studies import drawing
+from aina_core.studies import shown as drawing
 from aina_core.studies.settings import KINDS
 from aina_core.studies.store import Run
-from aina_core.studies.words import by_separation
+from aina_core.studies.verdict import by_separation
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from aina_core import metrics
+from aina_core.changes.originals import Original
 from aina_core.errors import InputError, StoppedError
 from aina_core.index import Index
 from aina_core.index.matmul import product
-from aina_core.search import Searcher
-from aina_core.similarity.nearest import without_itself
-from aina_core.studies import estimates
-from aina_core.studies.originals import Original
+from aina_core.jobs import Progress, Stop
+from aina_core.metrics import estimates
+from aina_core.search.nearest import without_itself
+from aina_core.search.searcher import Searcher
 from aina_core.studies.settings import Settings
-from aina_core.work import Progress, Stop
 
 _BLOCK_ROWS = 256
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.errors import DamagedError, InputError, UnknownNameError
 from aina_core.models import ModelName
-from aina_core.modifications import MODIFICATIONS, PROFILES
 
 #: The kinds of study, with what each asks.
 KINDS = {

@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import arrays, paths
+from aina_core.changes.originals import Original
+from aina_core.disk import arrays, paths
 from aina_core.errors import DamagedError, UnknownNameError
-from aina_core.studies.originals import Original
 from aina_core.studies.settings import Settings
 
 _FORMAT = 1

@@ -26,13 +26,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError
+from aina_core.jobs import Progress
 from aina_core.models import load_tensors
 from aina_core.models.trained import folder as trained_folder
 from aina_core.training.pairs_file import store_pairs
 from aina_core.training.settings import Settings
-from aina_core.work import Progress
 
 _OPTIMIZER = "optimizer."
 # What may differ when a training goes on: how long, and how fast.

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from aina_core import metrics
-from aina_core.metrics import Over
-from aina_core.reranking import FEWEST
-from aina_core.studies import estimates
-from aina_core.studies.modified import draw_pairs
-from aina_core.studies.words import short, span
+from aina_core.metrics import Over, estimates
+from aina_core.search.pairs import FEWEST
+from aina_core.studies.modifications import draw_pairs
+from aina_core.studies.verdict import short, span
 from aina_core.training.batches import able
-from aina_core.training.material import Plan
+from aina_core.training.plan import Plan
 
 #: The figures, in the order in which they are shown.
 FIGURES = (

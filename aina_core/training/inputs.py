@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aina_core.changes.wanted import Rows
 from aina_core.errors import StoppedError
+from aina_core.jobs import Stop, never
 from aina_core.models import Recipe
-from aina_core.training.data import Rows
-from aina_core.work import Stop, never
 
 if TYPE_CHECKING:
     import torch

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aina_core.errors import StoppedError, TrainingError
+from aina_core.jobs import Progress, Stop
 from aina_core.models.trained import fill_parts
 from aina_core.training.batches import Sampler
 from aina_core.training.checkpoints import Checkpoint, Curves
 from aina_core.training.objectives import Objective
-from aina_core.work import Progress, Stop
 
 
 @dataclass(frozen=True, eq=False)

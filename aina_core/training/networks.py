@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from aina_core.changes.wanted import Rows
 from aina_core.models import get
 from aina_core.models.encoders import Architecture, encoder
 from aina_core.training.batches import Sampler
-from aina_core.training.data import Rows
 from aina_core.training.settings import Settings
 from aina_core.training.whitening import whitening
 

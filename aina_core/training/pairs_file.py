@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError
 from aina_core.models.trained import folder
 

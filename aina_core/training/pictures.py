@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from aina_core import paths
+from aina_core.changes.wanted import Rows, Task, Wanted, tasks, version
+from aina_core.disk import paths
 from aina_core.embedding import preprocess
 from aina_core.embedding.runtimes import cores
 from aina_core.errors import DamagedError, StoppedError
 from aina_core.gallery import Gallery
+from aina_core.jobs import Progress, Stop
 from aina_core.models import Recipe
-from aina_core.training.data import Rows, Task, Wanted, tasks, version
-from aina_core.work import Progress, Stop
 
 _CHUNK = 128
 

@@ -12,8 +12,8 @@ from aina_core.models import checksum, get
 from aina_core.models.trained import FORMAT
 from aina_core.training.checkpoints import Curves
 from aina_core.training.evaluation import Judged, gained
-from aina_core.training.material import Plan
 from aina_core.training.networks import architecture
+from aina_core.training.plan import Plan
 from aina_core.training.settings import Settings
 
 _LIBRARIES = ("numpy", "pillow", "pytorch-metric-learning", "torch", "torchvision")

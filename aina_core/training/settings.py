@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.errors import DamagedError
-from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training.pairs_file import record_of, stored_pairs
 
 #: The kinds of training, with what each is.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
+from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.models import ModelName, get
 from aina_core.models.encoders import COMBINATIONS, HEADS, SIDES
 from aina_core.models.trained import trained, valid_name
-from aina_core.modifications import MODIFICATIONS, PROFILES
 from aina_core.training.settings import (
     AUGMENTED,
     AUTOENCODERS,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aina_core import paths
+from aina_core.disk import paths
+from aina_core.disk.locks import alone, is_busy
 from aina_core.errors import AinaError, DamagedError, GalleryBusyError, UnknownNameError
-from aina_core.locks import alone, is_busy
 from aina_core.models.trained import MANIFEST, folder, is_name, manifest, trained
 from aina_core.training.checkpoints import Curves, runs_folder
 from aina_core.training.settings import Settings

@@ -8,7 +8,7 @@ import numpy as np
 
 from aina_core import metrics
 from aina_core.training.evaluation import K, Logits, Rows, label_hits, recovery_hits
-from aina_core.training.material import Plan
+from aina_core.training.plan import Plan
 
 
 def validation_score(rows: Rows, made: Plan, logits: Logits | None = None) -> float:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from aina_core.indexing import index
+from aina_core.gallery.indexing import index
 
 pytestmark = pytest.mark.browser
 WAIT = 30_000

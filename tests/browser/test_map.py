@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from aina_core.gallery import open_gallery
 from aina_core.projection import Points, Settings, project
-from aina_core.search import Searcher
+from aina_core.search.searcher import Searcher
 
 pytestmark = pytest.mark.browser
 WAIT = 60_000

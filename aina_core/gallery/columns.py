@@ -1,0 +1,185 @@
+"""What the catalogue says of the rows of a generation, as columns of numbers.
+
+A million records and annotations as objects take over a gigabyte; as columns they take some tens
+of megabytes, and an object is made of those that are asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import operator
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+
+from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
+from aina_core.gallery.labels import folder_label
+from aina_core.gallery.vectors.generation import Vectors
+from aina_core.gallery.words import Collecting, Words
+
+_BLOCK = 4096  # rows
+_NO_COLUMNS = "{}"
+_NOTHING = ("", 0, 0, "", 0, 0, None)
+
+
+class Records(Sequence[ImageRecord | None]):
+    """The record of each row; None where the catalogue has none.
+
+    Args:
+        ids: of the rows, ascending.
+        checksums: of the files that the rows were computed from.
+
+    Attributes:
+        usable: bool (n,), the rows whose file is an image, and the same as when it was embedded.
+    """
+
+    def __init__(self, ids: Sequence[str], checksums: Sequence[str]) -> None:
+        self._ids, self._checksums = ids, checksums
+        self._numbers = np.zeros((4, len(ids)), np.int64)  # size, time of change, width, height
+        self.usable = np.zeros(len(ids), bool)
+        self._others: dict[int, ImageRecord | None] = {}
+
+    def take(self, start: int, checksums: Sequence[str], rows: Sequence[tuple | None]) -> None:
+        """Take down what the catalogue says of some rows, from row `start` on."""
+        part = slice(start, start + len(rows))
+        known = [row or _NOTHING for row in rows]
+        _, sizes, times, found, widths, heights, failures = zip(*known, strict=True)
+        self._numbers[:, part] = sizes, times, widths, heights
+        if found == tuple(checksums) and not any(failures):
+            self.usable[part] = True
+            return
+        for place, (row, sha256) in enumerate(zip(rows, checksums, strict=True), start):
+            self.usable[place] = row is not None and row[6] is None and row[3] == sha256
+            if not self.usable[place]:
+                self._others[place] = None if row is None else ImageRecord(*row)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, row: int) -> ImageRecord | None: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[ImageRecord | None]: ...
+
+    def __getitem__(self, row: int | slice) -> ImageRecord | list[ImageRecord | None] | None:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        at = _place(row, len(self))
+        if at in self._others:
+            return self._others[at]
+        size, mtime_ns, width, height = self._numbers[:, at].tolist()
+        return ImageRecord(self._ids[at], size, mtime_ns, self._checksums[at], width, height)
+
+
+class Annotations(Sequence[Annotation]):
+    """What is said of each row's image: by a labels file, or else by its folder.
+
+    Attributes:
+        labels: of all rows.
+        columns: the labels file's further columns, by name.
+    """
+
+    def __init__(self, labels: Words, captions: Words, columns: dict[str, Words]) -> None:
+        self.labels, self._captions, self.columns = labels, captions, columns
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @overload
+    def __getitem__(self, row: int) -> Annotation: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Annotation]: ...
+
+    def __getitem__(self, row: int | slice) -> Annotation | list[Annotation]:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        at = _place(row, len(self))
+        columns = {
+            name: value for name, words in self.columns.items() if (value := words[at]) is not None
+        }
+        return Annotation(self.labels[at] or "", self._captions[at] or "", columns)
+
+    def words(self, column: str) -> Words:
+        """Return the values of a column; of one that nobody named, none at all."""
+        found = self.columns.get(column)
+        return Words(np.full(len(self), -1, np.int8), []) if found is None else found
+
+
+def open_known(catalogue: Catalogue, vectors: Vectors) -> tuple[Records, Annotations]:
+    """Read what a catalogue says of the rows of a generation, in one pass over both."""
+    records = Records(vectors.ids, vectors.checksums)
+    images, said = _Step(catalogue.rows_of_images()), _Step(catalogue.rows_of_annotations())
+    labels, captions, columns = Collecting(), Collecting(), dict[str, Collecting]()
+    start = 0
+    for ids, checksums in vectors.blocks():
+        records.take(start, checksums, images.take(ids))
+        notes = [row or _unsaid(key) for key, row in zip(ids, said.take(ids), strict=True)]
+        _, of_block, shown, further = zip(*notes, strict=True)
+        labels.extend(of_block)
+        captions.extend(shown)
+        if further.count(_NO_COLUMNS) < len(further):
+            _collect(columns, start, further)
+        start += len(ids)
+    for column in columns.values():
+        column.skip_to(start)
+    named = {name: column.words() for name, column in columns.items()}
+    return records, Annotations(labels.words(), captions.words(), named)
+
+
+def _unsaid(image_id: str) -> tuple[str, str, str, str]:
+    """What is said of an image that no labels file names."""
+    return image_id, folder_label(image_id), "", _NO_COLUMNS
+
+
+def _collect(columns: dict[str, Collecting], start: int, further: Sequence[str]) -> None:
+    """Take down the further columns of some rows, JSON texts, from row `start` on."""
+    for place, text in enumerate(further, start):
+        for name, value in json.loads(text).items() if text != _NO_COLUMNS else ():
+            if name not in columns:
+                columns[name] = Collecting()
+            columns[name].skip_to(place)
+            columns[name].extend([value])
+
+
+class _Step:
+    """Rows that begin with an id, taken in step with ascending ids.
+
+    Args:
+        rows: ascending by their ids; those that nobody asks for are passed over.
+    """
+
+    def __init__(self, rows: Iterator[tuple]) -> None:
+        self._rows = rows
+        self._waiting: list[tuple] = []
+
+    def take(self, ids: list[str]) -> Sequence[tuple | None]:
+        """Return the row of each id; None where there is none."""
+        waiting = self._waiting
+        waiting += itertools.islice(self._rows, max(len(ids) - len(waiting), 0))
+        if len(waiting) == len(ids) and [row[0] for row in waiting] == ids:  # as a rule
+            self._waiting = []
+            return waiting
+        found: list[tuple | None] = []
+        at = 0
+        for image_id in ids:
+            while True:
+                if at == len(waiting):
+                    waiting, at = list(itertools.islice(self._rows, _BLOCK)), 0
+                if not waiting or waiting[at][0] >= image_id:
+                    break
+                at += 1
+            hit = bool(waiting) and waiting[at][0] == image_id
+            found.append(waiting[at] if hit else None)
+            at += hit
+        self._waiting = waiting[at:]
+        return found
+
+
+def _place(row: int, count: int) -> int:
+    """A row, counted from the end where it is negative."""
+    at = operator.index(row)
+    if not -count <= at < count:
+        raise IndexError(f"There is no row {at}.")
+    return at % count

@@ -1,0 +1,278 @@
+"""Train a model: from settings to a registered model and the table of what it gained."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aina_core.changes.wanted import Rows
+from aina_core.disk import paths
+from aina_core.disk.locks import alone
+from aina_core.embedding import Embedder, load_embedder
+from aina_core.errors import GalleryBusyError, InputError
+from aina_core.gallery import open_gallery
+from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
+from aina_core.training.calibrating import calibrate
+from aina_core.training.checkpoints import Checkpoint, Curves, Spent, write_tensors
+from aina_core.training.evaluation import Judged, Logits
+from aina_core.training.inputs import FrozenTrunk, Inputs
+from aina_core.training.loop import Training, fit, trained_state
+from aina_core.training.networks import architecture, beginning
+from aina_core.training.objectives import objective
+from aina_core.training.pair_head import held_out_pairs, logits_of, pair_accuracy, validation_pairs
+from aina_core.training.pairs_file import store_pairs
+from aina_core.training.plan import Plan, plan, rows_of, sampler
+from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
+from aina_core.training.settings import Settings
+from aina_core.training.stored import put_aside
+from aina_core.training.validating import validation_score
+
+#: A model's name → the loaded model.
+Load = Callable[[str], Embedder]
+_UNUSED_SECONDS = 14 * 24 * 3600.0
+
+
+def train(
+    settings: Settings,
+    *,
+    load: Load = load_embedder,
+    device: str | None = None,
+    progress: Progress = silent,
+    stop: Stop = never,
+) -> dict[str, Any]:
+    """Train a model, register it, and return what is recorded of it.
+
+    It can be stopped or killed at any moment: the same settings go on from there.
+
+    Args:
+        settings: what is asked for, see `settle`.
+        load: loads a registered model, whose embeddings are trained over.
+        device: "cpu" or "cuda"; by default a CUDA device where there is one.
+        progress: told of every phase.
+        stop: asked now and then.
+
+    Returns:
+        The manifest; its "result" is what the command line prints.
+
+    Raises:
+        AinaError: the gallery or the model cannot be used, or there is too little to train on.
+        StoppedError: it was stopped.
+        TrainingError: the loss is not a number any more.
+    """
+    valid_name(settings.name)
+    device = _device(device)
+    gallery = open_gallery(settings.gallery)
+    checkpoint = Checkpoint(settings)
+    what = f"training a model named {settings.name}"
+    with alone(checkpoint.folder, what), _own_randomness(), _repeatable():
+        valid_name(settings.name)  # another process may have ended it meanwhile
+        made = plan(settings, gallery)
+        key = made.key()
+        checkpoint.begin(key)  # refuses another training before anything of this one is touched
+        spent = Spent(checkpoint.folder)
+        progress = spent.noting(progress)
+        try:
+            rows = rows_of(
+                *(settings, made, gallery, recipe_of(architecture(settings)), load),
+                (_shared_folder(), checkpoint.folder),
+                progress=progress,
+                stop=stop,
+            )
+            if rows.failures:
+                made = made.without(set(rows.failures), settings)
+            run = _Run(settings, made, rows, checkpoint, device, progress, stop)
+            curves, found = run.train(key)
+        finally:
+            spent.note()
+        result = run.result(curves, found, spent.seconds())
+        record = manifest_of(settings, made, gallery, curves, result)
+        _register(settings, record, run.state, checkpoint.folder)
+        aside = put_aside(checkpoint.folder)
+    shutil.rmtree(aside, ignore_errors=True)
+    return record
+
+
+class _Run:
+    """One training with its network and rows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        made: Plan,
+        rows: Rows,
+        checkpoint: Checkpoint,
+        device: str,
+        progress: Progress,
+        stop: Stop,
+    ) -> None:
+        self.settings, self.made, self.rows, self.checkpoint = settings, made, rows, checkpoint
+        self.device, self.progress, self.stop = device, progress, stop
+        self.sampler = sampler(settings, made)
+        self.network: Any = beginning(settings, rows, self.sampler).to(device)
+        self.inputs = Inputs(rows, recipe_of(architecture(settings)), device)
+        at_rest = settings.frozen and self.inputs.are_pictures
+        self._trunk = FrozenTrunk(self.inputs, self.network, rows.at.shape) if at_rest else None
+        self._logits = self._pair_logits if architecture(settings).pair else None
+
+    def train(self, key: str) -> tuple[Curves, dict[str, Any]]:
+        """Train, and return how it went and what was gained."""
+        settings, made = self.settings, self.made
+        # a registered trunk is held against its own features, whatever the head begins as
+        phase, method = "judging the network as it is", "features" if settings.model else "forward"
+        before = self._judge(self._rows(method, phase))
+        training = Training(
+            network=self.network,
+            frozen=settings.frozen,
+            objective=objective(settings, self.inputs),
+            sampler=self.sampler,
+            score=lambda _: validation_score(self._rows("forward"), made, self._logits),
+            checkpoint=self.checkpoint,
+            key=key,
+        )
+        curves = fit(training, progress=self.progress, stop=self.stop)
+        rows, ranked = self._rows("forward", "judging what was trained"), dict[str, Judged]()
+        if self._logits is not None:
+            if known := validation_pairs(made, settings.seed):
+                said = logits_of(self._logits, rows, known)
+                calibrate(self.network.pair, said, known.alike)
+            ranked = self._judge(rows, self._logits)
+        self.state = dict(trained_state(training))
+        found = gains(settings, before, self._judge(rows), ranked)
+        if self._logits is not None and (pairs := held_out_pairs(made, settings.seed)):
+            found["pairs"] = pair_accuracy(self._logits, rows, pairs, settings.seed)
+        return curves, found
+
+    def result(self, curves: Curves, found: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Return what the command line prints."""
+        failed = sorted(self.rows.failures.items())
+        return {
+            "name": self.settings.name,
+            "kind": self.settings.kind,
+            "epochs": curves.epoch,
+            "best_epoch": curves.best,
+            "seconds": round(seconds, 1),
+            "training_seconds": round(curves.seconds, 1),
+            **found,
+            "held_out": len(self.made.split.test),
+            "judged": len(self.made.judged),
+            "trained_on": len(self.sampler.originals()),
+            **self._given_pairs(),
+            "device": self.device,
+            "failed": [
+                {"id": self.made.originals[place].id, "reason": reason} for place, reason in failed
+            ],
+        }
+
+    def _given_pairs(self) -> dict[str, Any]:
+        """How many pairs of a file joined originals, and how many say nothing of them."""
+        given, used = len(self.settings.pairs), self.made.pairs_used
+        return {"given_pairs": {"used": used, "passed_over": given - used}} if given else {}
+
+    def _rows(self, method: str, phase: str = "") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return what makes rows by a method of the network; progress is told where it has a phase.
+
+        Between epochs it has none: the phase is then that of training.
+        """
+        unit_rows, embed = self.inputs.unit_rows, getattr(self.network, method)
+        if self._trunk is not None:
+            unit_rows = self._trunk.unit_rows
+            embed = self.network.project if method == "forward" else lambda features: features
+
+        def told(done: int, total: int) -> None:
+            if phase:
+                self.progress(phase, done, total)
+
+        if phase:
+            self.progress(phase, 0, 0)
+        return lambda places, columns: unit_rows(embed, places, columns, told=told, stop=self.stop)
+
+    def _judge(
+        self,
+        rows: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        logits: Logits | None = None,
+    ) -> dict[str, Judged]:
+        """Judge by all changes, and by those alone that training has not seen."""
+        self.network.eval()
+        held, seed = self.settings.hold_out, self.settings.seed
+        parts = {ALL: self.made.changes, **({UNSEEN: held} if held else {})}
+        return {part: Judged(rows, self.made, names, seed, logits) for part, names in parts.items()}
+
+    def _pair_logits(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """What the head says of pairs, the same whichever of the two comes first."""
+        import torch
+
+        with torch.inference_mode():
+            one, other = (torch.from_numpy(each).to(self.device) for each in (first, second))
+            logits = self.network.pair_logits(one, other)
+            if self.settings.combine == "concat":
+                logits = (logits + self.network.pair_logits(other, one)) / 2
+            found: np.ndarray = logits.float().cpu().numpy()
+        return found
+
+
+def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
+    """Put a trained model in its place, in one step.
+
+    It is made in the folder of its run, so that a process that is killed leaves it there, for the
+    next one to make anew or for whoever deletes the training.
+    """
+    aside = run / "model"
+    shutil.rmtree(aside, ignore_errors=True)
+    name = settings.name
+    write_tensors(aside / WEIGHTS, state)
+    store_pairs(aside, settings.pairs, record["settings"]["pairs"])
+    paths.write_json(aside / MANIFEST, {**record, "sha256": paths.file_checksum(aside / WEIGHTS)})
+    try:
+        aside.rename(folder() / name)
+    except OSError:
+        raise InputError(
+            f"There is a model named {name} already; delete it, and run this again: what was "
+            "trained is kept until then."
+        ) from None
+    paths.sync_folder(folder())
+
+
+def _shared_folder() -> Path:
+    """Where embeddings that trainings share are; those unused for two weeks are removed."""
+    shared = folder() / ".features"
+    for path in shared.glob("*"):
+        with contextlib.suppress(OSError, GalleryBusyError):
+            if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
+                with alone(path, "embedding images for a training"):
+                    aside = put_aside(path)
+                shutil.rmtree(aside, ignore_errors=True)
+    return shared
+
+
+def _device(given: str | None) -> str:
+    """Settle the device.
+
+    Raises:
+        InputError: it is unknown, or not there.
+    """
+    from aina_core.embedding.runtimes import choose
+
+    return choose(given, "torch")[0]
+
+
+@contextlib.contextmanager
+def _own_randomness() -> Iterator[None]:
+    """Leave torch's random numbers to others as they were."""
+    import torch
+
+    with torch.random.fork_rng():
+        yield
+
+
+def _repeatable() -> contextlib.AbstractContextManager[Any]:
+    """On a CUDA device what computes the same each time, and in float32, as for embeddings."""
+    import torch
+
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

@@ -1,0 +1,299 @@
+"""The Duplicates page's gallery: the threshold, the groups at it, which image of each to keep."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import streamlit as st
+
+from aina_core import duplicates as core
+from aina_core import jobs
+from aina_core.duplicates import DuplicateGroup, Duplicates, Matched, Pair, Pairs, Suggestion
+from aina_core.errors import AinaError
+from aina_core.search.searcher import Searcher
+from pages.duplicates import cache
+from pages.duplicates.cards import image_card, turn_text
+from ui import actions, state, tables
+from ui.components import Action, Card, cards
+from ui.components.cards import similarity_text
+from ui.text import plain
+
+_KEEP = Action("keep", "Keep this one", ":material/star:")
+_STEP, _HIGHEST = 0.005, 0.999  # equal images differ from 1 in the last bit
+_GROUPS, _PAIRS, _CARDS = 8, 12, 48
+_RULES = {"largest": "the largest", "sharpest": "the sharpest", "oldest": "the oldest"}
+Signals = dict[tuple[str, str], Matched | str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was chosen above the groups.
+
+    Attributes:
+        threshold: similarity from which on.
+        rule: which image of a group to keep, where nobody has chosen.
+        turned: mirrored and turned ones too.
+        signal: whether matched points are looked at.
+    """
+
+    threshold: float
+    rule: str
+    turned: bool
+    signal: bool
+
+
+def choose(opened: Searcher, suggestion: Suggestion) -> Options:
+    """Draw threshold, rule and switches, and say in words what the threshold means."""
+    left, middle, right = st.columns([5, 2, 3], vertical_alignment="bottom", gap="medium")
+    with left:
+        threshold = _threshold(suggestion)
+    rules = list(core.RULES)
+    rule = state.setting("duplicates.keep", rules[0])
+    rule = rule if rule in rules else rules[0]
+    middle.selectbox(
+        "Keep",
+        rules,
+        format_func=_RULES.__getitem__,
+        help="Of a group that you have not decided yourself. AINA never deletes a file.",
+        **state.bind_setting("duplicates.keep", rule, rules[0]),
+    )
+    with right:
+        turned = _switch("turned", "Mirrored and turned too", "The eight flips and quarter turns.")
+        signal = _switch(
+            "points",
+            "Second signal",
+            "Corners of the one picture that lie in the other, each in its place: a check that "
+            "knows nothing of the network.",
+        )
+    st.caption(plain(suggestion.describe(threshold)))
+    return Options(threshold, rule, turned, signal)
+
+
+def _threshold(suggestion: Suggestion) -> float:
+    default = f"{suggestion.threshold:.3f}"
+    text = state.setting("duplicates.threshold", default)
+    try:
+        value = min(max(float(text), suggestion.floor), _HIGHEST)
+    except ValueError:
+        value = suggestion.threshold
+    if value != value:  # a link may ask for "nan"
+        value = suggestion.threshold
+    st.slider(
+        f"Similarity at least (suggested: {similarity_text(suggestion.threshold)})",
+        min(suggestion.floor, _HIGHEST - _STEP),
+        _HIGHEST,
+        step=_STEP,
+        format="%.3f",
+        **state.bind_setting("duplicates.threshold", value, default, lambda v: f"{v:.3f}"),
+    )
+    return value
+
+
+def _switch(name: str, label: str, explained: str) -> bool:
+    on = state.setting(f"duplicates.{name}", "") == "1"
+    st.toggle(
+        label,
+        help=explained,
+        **state.bind_setting(f"duplicates.{name}", on, "", lambda value: "1" if value else ""),
+    )
+    return on
+
+
+def offer(opened: Searcher, words: list[str], sentence: str, label: str) -> None:
+    """Say that something is long work, and start it as a job."""
+    if any(job.active for job in jobs.jobs()):
+        st.info("Work is under way, see the sidebar; the result appears here when it is done.")
+        return
+    st.info(plain(sentence))
+    if st.button(label, type="primary", icon=":material/play_arrow:"):
+        name = opened.gallery.name
+        jobs.start(
+            f"{label}: {name}",
+            ["duplicates", "--gallery", name, "--model", opened.model, "--browse", *words],
+        )
+        st.rerun()
+
+
+def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
+    """Draw the groups at the threshold."""
+    found, turned = _pairs(opened, suggestion, options)
+    if found is None:
+        return
+    name, model = opened.gallery.name, opened.model
+    known = cache.duplicate_groups(
+        name, model, found, options.threshold, options.rule, turned=turned
+    )
+    if not known.pairs:
+        st.info(
+            f"No two images are at {similarity_text(options.threshold)} or nearer; "
+            "a lower threshold finds more."
+        )
+        return
+    inside = sum(len(group.ids) for group in known.groups)
+    summary = (
+        f"**Groups: {len(known.groups):,}, of {inside:,} images**, "
+        f"{inside - len(known.groups):,} of which could go. Pairs in all: {known.pairs:,}"
+    )
+    if found.way != "exact":
+        summary += f". The index finds {found.found:.1%} of a sample's pairs"
+    left, middle, right = st.columns([5, 3, 1], vertical_alignment="center")
+    left.markdown(summary)
+    kinds = {"": "Groups", "between": f"Pairs between groups ({len(known.between):,})"}
+    kind = "between" if state.setting("duplicates.show", "") == "between" else ""
+    middle.segmented_control(
+        "Show",
+        list(kinds),
+        format_func=kinds.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        help="Every two images of a group reach the threshold. A pair between groups reaches it "
+        "too, but one of its images is not near enough to all of the other's group.",
+        **state.bind_setting("duplicates.show", kind, ""),
+    )
+    signals: Signals = {}
+    if kind == "between":
+        _show_between(opened, known, options)
+    else:
+        signals = _show_groups(opened, known, options)
+    right.download_button(
+        "CSV",
+        lambda: tables.to_csv(core.COLUMNS, core.table(opened, known, options.rule, signals)),
+        "duplicates.csv",
+        "text/csv",
+        icon=":material/download:",
+        help="A line for each image of every group: which to keep, and the others.",
+        width="stretch",
+    )
+
+
+def _pairs(opened: Searcher, suggestion: Suggestion, options: Options) -> tuple[Pairs | None, bool]:
+    """All pairs that the slider reaches, and whether mirrored and turned ones are among them."""
+    name, model, floor = opened.gallery.name, opened.model, suggestion.floor
+    found = cache.pairs(name, model, floor, turned=options.turned)
+    if found is not None:
+        return found, options.turned
+    if options.turned:
+        offer(
+            opened,
+            ["--turned"],
+            "To find mirrored and turned duplicates, six turned versions of every image are "
+            "embedded: six times the work of indexing.",
+            "Look for mirrored and turned ones",
+        )
+        return cache.pairs(name, model, floor, turned=False), False
+    offer(opened, [], "All pairs of a gallery this large take a while.", "Find duplicates")
+    return None, False
+
+
+def _page(count: int, size: int, name: str) -> int:
+    pages = max((count + size - 1) // size, 1)
+    if pages == 1:
+        return 0
+    column = st.columns([1, 5])[0]
+    key = f"duplicates.{name}.{pages}"  # a page that is no more is not remembered
+    return int(column.number_input(f"Page, of {pages:,}", 1, pages, key=key)) - 1
+
+
+def _show_groups(opened: Searcher, known: Duplicates, options: Options) -> Signals:
+    page = _page(len(known.groups), _GROUPS, "page")
+    shown = known.groups[page * _GROUPS : (page + 1) * _GROUPS]
+    signals: Signals = {}
+    if options.signal:
+        wanted = tuple((g.kept.id, one) for g in shown for one in _ordered(g) if one != g.kept.id)
+        signals = cache.second_signal(opened, wanted)
+    for number, group in enumerate(shown, start=page * _GROUPS + 1):
+        with st.container(border=True):
+            _show_group(opened, group, number, options, signals)
+    return signals
+
+
+def _ordered(group: DuplicateGroup) -> list[str]:
+    """The image to keep, then the others, the nearest first; no more than are drawn."""
+    others = [image_id for image_id in group.ids if image_id != group.kept.id]
+    others.sort(key=lambda image_id: -group.near[image_id][0])
+    return [group.kept.id, *others][:_CARDS]
+
+
+def _show_group(
+    opened: Searcher, group: DuplicateGroup, number: int, options: Options, signals: Signals
+) -> None:
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    why = "your choice" if group.kept.chosen else _RULES[options.rule]
+    weakest = group.weakest
+    left.markdown(
+        f"**{number}. {len(group.ids):,} images** · weakest pair "
+        f"{similarity_text(weakest.similarity)}{turn_text(weakest.turn)}: "
+        f"{plain(weakest.first)} and {plain(weakest.second)} · kept: {why}"
+    )
+    if group.kept.chosen and right.button("Undo", key=f"duplicates.undo.{_key(group)}"):
+        _try(lambda: core.forget_choice(opened.gallery, group.ids))
+    event = cards(
+        [_card(opened, group, image_id, signals) for image_id in _ordered(group)],
+        actions=[actions.SEARCH, _KEEP, actions.MAP, actions.COMPARE],
+        key=f"group-{_key(group)}",
+        columns=6,
+    )
+    if len(group.ids) > _CARDS:
+        st.caption(f"and {len(group.ids) - _CARDS:,} more, which stand in the CSV")
+    decided = group.kept.id if group.kept.chosen else None
+    if event is not None and event.action == _KEEP.name and event.id != decided:
+        _try(lambda: core.choose(opened.gallery, event.id, group.ids))
+    actions.follow(event)
+
+
+def _key(group: DuplicateGroup) -> str:
+    return hashlib.sha256("\0".join(group.ids).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _try(action: object) -> None:
+    try:
+        action()  # type: ignore[operator]
+    except AinaError as error:
+        st.error(plain(error))
+        return
+    st.rerun()
+
+
+def _card(opened: Searcher, group: DuplicateGroup, image_id: str, signals: Signals) -> Card:
+    kept = image_id == group.kept.id
+    near, turn = group.near.get(image_id, (None, ""))
+    signal = signals.get((group.kept.id, image_id))
+    return image_card(
+        opened,
+        image_id,
+        similarity=None if kept else near,
+        notes=[turn_text(turn, ""), "" if signal is None else str(signal)],
+        mark="keep" if kept else None,
+    )
+
+
+def _show_between(opened: Searcher, known: Duplicates, options: Options) -> None:
+    if not known.between:
+        st.info("Every pair stands in a group.")
+        return
+    page = _page(len(known.between), _PAIRS, "between.page")
+    shown = known.between[page * _PAIRS : (page + 1) * _PAIRS]
+    signals: Signals = {}
+    if options.signal:
+        signals = cache.second_signal(opened, tuple((p.first, p.second) for p in shown))
+    for start in range(0, len(shown), 2):
+        for place, pair in zip(st.columns(2), shown[start : start + 2], strict=False):
+            with place.container(border=True):
+                _show_pair(opened, pair, signals.get((pair.first, pair.second)))
+
+
+def _show_pair(opened: Searcher, pair: Pair, signal: Matched | str | None) -> None:
+    signal_text = "" if signal is None else f" · {plain(signal)}"
+    st.markdown(f"**{similarity_text(pair.similarity)}**{turn_text(pair.turn)}{signal_text}")
+    digest = hashlib.sha256(f"{pair.first}\0{pair.second}".encode(errors="surrogateescape"))
+    event = cards(
+        [
+            image_card(opened, image_id, similarity=None, notes=[])
+            for image_id in (pair.first, pair.second)
+        ],
+        actions=actions.OF_A_HIT,
+        key=f"between-{digest.hexdigest()[:16]}",
+        columns=2,
+    )
+    actions.follow(event)

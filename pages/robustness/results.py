@@ -1,0 +1,182 @@
+"""The Robustness page's results: what a study found, in words, tables and figures."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from aina_core.gallery import Gallery
+from aina_core.studies import Run, shown, studies
+from aina_core.studies.tables import HEADER, cells, compare, rows
+from pages.robustness import cache, choose, hits, modifications
+from ui import navigation, state, tables
+from ui.text import plain
+
+_LINES = 400  # of a table on the page; the CSV has all
+
+
+def show(gallery: Gallery, run: Run) -> None:
+    """Draw a stored study."""
+    st.markdown(f"**{plain(run.summary.verdict)}**")
+    _notes(gallery, run)
+    _downloads(run)
+    kind = run.settings.kind
+    if kind == "retrieval":
+        _models(run)
+        hits.show_retrieval(gallery, run)
+    else:
+        show_kind = {
+            "modifications": modifications.show_modifications,
+            "recovery": hits.show_recovery,
+        }
+        show_kind[kind](gallery, run)
+        _models(run)
+    if run.results["differences"]:
+        st.subheader("Can the models be told apart?")
+        _table(shown.difference_table(run))
+        st.caption(
+            "Paired over the same images. p: how often a difference this large comes by chance, "
+            "by flipping signs; by Holm where many were tested at once."
+        )
+    _agreement(run)
+    _published(run)
+    _compare(run)
+
+
+def _models(run: Run) -> None:
+    """Draw what every model reaches, and what it costs."""
+    st.subheader("The models, and what they cost")
+    _table(shown.turned(shown.model_table(run)))
+    st.caption(
+        "In brackets: 95% intervals by the bootstrap over "
+        + ("queries" if run.settings.kind == "retrieval" else "originals")
+        + ". What a model costs was measured in the same run; memory is the whole process's."
+    )
+
+
+def _notes(gallery: Gallery, run: Run) -> None:
+    """Say what to know before believing it."""
+    failed = run.results.get("failed", [])
+    if failed:
+        with st.expander(f"{len(failed):,} images could not be read and are left out"):
+            st.dataframe(pd.DataFrame(failed), hide_index=True)
+    left_out = run.results.get("left_out", 0)
+    if left_out:
+        st.caption(f"{left_out:,} images are alone with their label and were no queries.")
+    now = gallery.catalogue.version()
+    then = run.summary.gallery.get("generation", {}).get("catalogue")
+    if now != then:
+        st.caption("The gallery has changed since this study was run.")
+    for model, cost in run.results["costs"].items():
+        if "reason" in cost:
+            st.caption(plain(f"What {model} costs could not be measured: {cost['reason']}"))
+
+
+def _downloads(run: Run) -> None:
+    places = st.columns([1, 1, 1, 3])
+    places[0].download_button(
+        "Report (HTML)",
+        lambda: cache.study_report(run.id),
+        file_name=f"{run.id}.html",
+        mime="text/html",
+        icon=":material/download:",
+        width="stretch",
+    )
+    places[1].download_button(
+        "CSV",
+        lambda: tables.to_csv(HEADER, (cells(row) for row in rows(run.results))),
+        file_name=f"{run.id}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        width="stretch",
+    )
+    places[2].download_button(
+        "JSON",
+        lambda: json.dumps(run.document(), ensure_ascii=False, indent=1),
+        file_name=f"{run.id}.json",
+        mime="application/json",
+        icon=":material/download:",
+        width="stretch",
+    )
+
+
+def _table(table: shown.Table) -> None:
+    """Draw a table of texts."""
+    header, lines = table
+    st.dataframe(
+        pd.DataFrame(lines[:_LINES], columns=header),
+        hide_index=True,
+        height="content" if len(lines) <= 20 else 420,
+    )
+    if len(lines) > _LINES:
+        st.caption(f"{len(lines) - _LINES:,} more lines stand in the CSV.")
+
+
+def _agreement(run: Run) -> None:
+    """Say how far the models agree, where the study counted it."""
+    header, lines = shown.agreement_table(run)
+    if not lines:
+        return
+    st.subheader("Do the models see the same?")
+    _table((header, lines))
+    navigation.link("compare", "See on which images")
+
+
+def _published(run: Run) -> None:
+    header, lines = shown.published_table(run)
+    st.subheader("Published beside ours")
+    if lines:
+        _table((header, lines))
+    else:
+        st.caption("The source projects published no such figure of these models.")
+
+
+def _compare(run: Run) -> None:
+    """Hold the study against an earlier one of its kind, of any gallery."""
+    st.subheader("Against another study")
+    found, _ = studies()
+    others = {
+        one.id: one for one in found if one.settings.kind == run.settings.kind and one.id != run.id
+    }
+    if not others:
+        st.caption("There is no other study of this kind yet.")
+        return
+    wanted = state.setting("robustness.against", "")
+    st.selectbox(
+        "Compare with",
+        ["", *others],
+        format_func=lambda one: (
+            f"{others[one].settings.gallery} · {choose.describe(one, others[one].settings)}"
+            if one
+            else "none"
+        ),
+        **state.bind_setting("robustness.against", wanted if wanted in others else "", ""),
+    )
+    if wanted not in others:
+        return
+    compared = compare(cache.study(wanted), run)
+    st.markdown(plain(" ".join(compared.notes)))
+    lines = [
+        [
+            one["model"],
+            one["what"],
+            one["figure"] + (f"@{one['k']}" if one["k"] else ""),
+            one["first"],
+            one["second"],
+            one["difference"],
+            {True: "apart", False: "overlap", None: ""}[one["apart"]],
+        ]
+        for one in compared.as_dict()["figures"]
+    ]
+    header = ["model", "of", "figure", "the other", "this one", "difference", "intervals"]
+    st.dataframe(pd.DataFrame(lines, columns=header), hide_index=True, height=360)
+    st.download_button(
+        "CSV",
+        lambda: tables.to_csv(header, lines),
+        file_name="studies-compared.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        key="robustness.compare.csv",
+    )

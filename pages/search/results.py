@@ -1,0 +1,193 @@
+"""The Search page's right side: options, the similarities of the whole gallery, the hits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from aina_core import figures
+from aina_core.search.pairs import Reranked
+from aina_core.search.searcher import Neighbour, Result, Searcher
+from pages.search import pair_order
+from ui import actions, state, tables
+from ui.components import cards, plot
+from ui.image_cards import hit_card
+from ui.text import plain
+
+_PAGE = 48
+_LOWEST = -0.2
+
+
+def options(opened: Searcher, *, index: bool = True) -> None:
+    """Draw which images, and, where an index answers, by which; how many stands with the hits."""
+    _forget_unknown_filters(opened)
+    now = state.current()
+    columns = st.columns([3, 3, 1], vertical_alignment="bottom")
+    if len(opened.labels) > 1:
+        columns[0].multiselect(
+            "Labels",
+            list(opened.labels),
+            placeholder="all",
+            format_func=lambda label: f"{label or 'no label'} ({opened.labels[label]:,})",
+            **state.bind("labels", [x for x in now.labels if x in opened.labels], tuple),
+        )
+    if index:
+        kinds = [f"Annoy · index recall@10 {opened.annoy.recall_at_10:.3f}", "exact"]
+        columns[1].segmented_control(
+            "Index",
+            kinds,
+            help="Annoy proposes candidates, the stored vectors decide. Its index recall@10, the "
+            "share of the true 10 nearest that it finds, was measured when the index was built.",
+            **state.bind("exact", kinds[now.exact], lambda kind: kind == kinds[1]),
+        )
+    if opened.columns:
+        count = sum(map(len, now.columns.values()))
+        with columns[2].popover(f"Filters ({count})" if count else "Filters", width="stretch"):
+            for name, counts in opened.columns.items():
+                _filter(name, counts)
+
+
+def _forget_unknown_filters(opened: Searcher) -> None:
+    """Drop filters of a link that this gallery cannot show, and that nobody could take away."""
+    now = state.current()
+    labels = tuple(label for label in now.labels if label in opened.labels)
+    columns = {
+        name: known
+        for name, values in now.columns.items()
+        if (known := tuple(value for value in values if value in opened.columns.get(name, {})))
+    }
+    if (labels, columns) != (now.labels, dict(now.columns)):
+        state.change(labels=labels, columns=columns)
+        st.warning("The link filters by what this gallery does not have; that is left out.")
+
+
+def _filter(name: str, counts: dict[str, int]) -> None:
+    key = f"aina.filter.{name}"
+    chosen = state.current().columns
+    st.session_state[key] = [value for value in chosen.get(name, ()) if value in counts]
+
+    def changed() -> None:
+        others = {other: values for other, values in chosen.items() if other != name}
+        values = tuple(st.session_state[key])
+        state.change(columns={**others, name: values} if values else others)
+
+    st.multiselect(
+        plain(name) or "no name", list(counts), placeholder="all", key=key, on_change=changed
+    )
+
+
+@st.fragment
+def show(opened: Searcher, found: Result) -> None:
+    """Draw histogram, threshold and hits; the threshold moves without a new search."""
+    if found.count == 0:
+        st.info("No image passes the filters; remove one.")
+        return
+    threshold = _amount(found)
+    judged = pair_order.choose()
+    hits, summary = _hits(found, threshold, judged)
+    similarities = np.array([hit.similarity for hit in hits], np.float32)
+    figure = figures.similarity_histogram(
+        found.similarities, similarities, baseline=opened.baseline, threshold=threshold
+    )
+    plot(figure, key="histogram", name=f"similarities {opened.gallery.name} {opened.model}")
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
+    left.markdown(f"**{summary}**")
+    middle.download_button(
+        "All",
+        lambda: _table(found.above(-1)),
+        file_name="similarities.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        help="Every image with its similarity to the query, as CSV: what the histogram shows.",
+        width="stretch",
+        key="csv.all",
+    )
+    right.download_button(
+        "CSV",
+        lambda: _table(_all_hits(found, threshold, judged)),
+        file_name="neighbours.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        width="stretch",
+    )
+    event = cards([hit_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
+    state.publish()
+    actions.follow(event, stay=True)
+
+
+def _hits(
+    found: Result, threshold: float | None, judged: Reranked | None
+) -> tuple[list[Neighbour], str]:
+    """The hits to show, of a threshold's a page, and what they are in words."""
+    if threshold is None:
+        hits = _all_hits(found, None, judged)
+        if judged is not None:
+            return hits, pair_order.summary(judged, None, 0, found.count)
+        return hits, f"The {len(hits):,} nearest of {found.count:,} images"
+    total = found.count_above(threshold)
+    pages = max(((total if judged is None else len(judged.hits)) + _PAGE - 1) // _PAGE, 1)
+    start = _PAGE * (_page(pages) if pages > 1 else 0)
+    if judged is not None:
+        summary = pair_order.summary(judged, threshold, total, found.count)
+        return judged.hits[start : start + _PAGE], summary
+    summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
+    return found.above(threshold, start, start + _PAGE), summary
+
+
+def _all_hits(found: Result, threshold: float | None, judged: Reranked | None) -> list[Neighbour]:
+    """The hits of all pages."""
+    if judged is not None:
+        return judged.hits
+    return found.nearest(state.current().k) if threshold is None else found.above(threshold)
+
+
+def _amount(found: Result) -> float | None:
+    """Draw the choice between the k nearest and all above a threshold; return the threshold."""
+    now = state.current()
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    kinds = ["k nearest", "above a threshold"]
+    # A threshold begins where the k nearest end.
+    last = float(found.similarities[min(now.k, found.count) - 1])
+    left.segmented_control(
+        "Show",
+        kinds,
+        **state.bind(
+            "threshold",
+            kinds[now.threshold is not None],
+            lambda kind: max(math.floor(last * 100) / 100, _LOWEST) if kind == kinds[1] else None,
+        ),
+    )
+    if now.threshold is None:
+        right.slider("k", 1, state.MAX_K, **state.bind("k", now.k))
+        return None
+    key = "aina.threshold.value"
+    st.session_state[key] = max(now.threshold, _LOWEST)
+    right.slider(
+        "Similarity at least",
+        _LOWEST,
+        1.0,
+        step=0.01,
+        key=key,
+        on_change=lambda: state.change(threshold=st.session_state[key]),
+    )
+    return now.threshold
+
+
+def _page(pages: int) -> int:
+    return int(st.number_input("Page", 1, pages, 1, help=f"{_PAGE} images a page")) - 1
+
+
+def _table(hits: list[Neighbour]) -> str:
+    likely = ["probability"] if any(hit.probability is not None for hit in hits) else []
+    header = ["rank", "id", "similarity", "percentile", *likely, "label", "caption"]
+    rows = (
+        [
+            *(rank, hit.id, f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"),
+            *([] if hit.probability is None else [f"{hit.probability:.6f}"]),
+            *(hit.label, hit.annotation.caption),
+        ]
+        for rank, hit in enumerate(hits, start=1)
+    )
+    return tables.to_csv(header, rows)

@@ -1,0 +1,170 @@
+"""The Train page's form: what to train, on what, by which settings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from aina_core import jobs, models
+from aina_core.errors import AinaError
+from aina_core.gallery import Gallery
+from aina_core.models import ModelName
+from aina_core.models.trained import trained
+from aina_core.training import KINDS, Settings, settle, unfinished
+from aina_core.training.command import arguments
+from aina_core.training.settings import AUTOENCODERS, USUAL_POSITIVES
+from pages.train import cache
+from pages.train import settings as training_settings
+from ui import state
+from ui.settings import one_of
+from ui.text import plain
+
+NAMES = {
+    "adapter": "Adapter",
+    "siamese": "Siamese",
+    "siamese-dense": "Siamese, dense head",
+    "triplet": "Triplet",
+    "autoencoder": "Autoencoder",
+    "vae": "Variational",
+    "denoising": "Denoising",
+}
+_POSITIVES = {
+    "labels": "the same label",
+    "modifications": "an image and its modifications",
+    "augment": "an image, randomly changed",
+    "pairs": "pairs in a CSV",
+}
+_SCRATCH = "from scratch"
+_NO_PAIRS = "Choose the CSV of pairs first: two image ids a line."
+
+
+@dataclass(frozen=True)
+class _Basics:
+    """What the form asks for first: keywords of `settle`, and why they are not enough."""
+
+    keywords: dict[str, Any]
+    lacking: str = ""
+
+
+def form(gallery: Gallery) -> None:
+    """Draw what can be trained, and start what is asked for."""
+    kind = one_of("train.kind", NAMES, "adapter")
+    st.segmented_control(
+        "Kind",
+        list(NAMES),
+        format_func=NAMES.__getitem__,
+        required=True,
+        **state.bind_setting("train.kind", kind, "adapter"),
+    )
+    st.caption(KINDS[kind])
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    usual = _free_name(gallery, kind)
+    name = left.text_input(
+        "Name of the new model",
+        key="train.name",
+        placeholder=usual,
+        help="Left empty it is the name that is shown; afterwards it stands among the models.",
+    )
+    basics = _basics(kind, gallery, middle)
+    if basics.keywords.get("model", "") is None and kind == "adapter":
+        st.info("No model can be used here yet; the Models page says how to get one.")
+        return
+    chosen = training_settings.draw(kind, gallery.name, basics.keywords)
+    settings, problem = _settled(kind, gallery, name or usual, {**basics.keywords, **chosen})
+    problem = basics.lacking or problem
+    busy = any(job.active for job in jobs.jobs())
+    start = right.button(
+        "Train",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=busy or settings is None or bool(problem),
+        width="stretch",
+        help="One job runs at a time; see the sidebar." if busy else None,
+    )
+    if problem:
+        (st.info if problem == _NO_PAIRS else st.error)(plain(problem))
+    elif start and settings is not None:
+        _start(gallery, settings)
+
+
+def _free_name(gallery: Gallery, kind: str) -> str:
+    """A name for the new model that nothing has yet."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", gallery.name).strip("-_.")[:40] or "my"
+    taken = {*trained(), *models.names(), *(one.name for one in unfinished())}
+    names = (f"{stem}-{kind}{f'-{n}' if n > 1 else ''}" for n in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
+    """Draw what it begins with, and what belongs together."""
+    if kind in AUTOENCODERS:
+        return _Basics({})
+    keywords: dict[str, Any] = {"model": _base(place, kind)}
+    offered = [name for name in _POSITIVES if kind != "adapter" or name != "augment"]
+    chosen = st.segmented_control(
+        "What belongs together",
+        offered,
+        default=USUAL_POSITIVES.get(kind, "modifications"),
+        format_func=_POSITIVES.__getitem__,
+        required=True,
+        help="What shall come near to each other; everything else is moved apart.",
+        key=f"train.positives.{kind}",
+    )
+    if chosen != "pairs":
+        return _Basics({**keywords, "positives": chosen})
+    pairs, lacking = _pairs(gallery)
+    # until there is a file any pair will do: the other settings depend only on there being some
+    return _Basics({**keywords, "positives": None, "pairs": pairs or (("", ""),)}, lacking)
+
+
+def _base(place: Any, kind: str) -> str | None:
+    own = set(trained())
+    ready = [n for n in models.names() if n not in own and models.state(n).status == "ready"]
+    offered = ready if kind == "adapter" else [_SCRATCH, *ready]
+    looked_at = ModelName.parse(state.current().model).base
+    usual = offered.index(looked_at) if kind == "adapter" and looked_at in offered else 0
+    chosen = place.selectbox(
+        "Begin with",
+        offered,
+        index=usual,
+        key=f"train.base.{kind}",
+        help="What the new model is made of: a registered model, over which a head is trained, or "
+        "an encoder of four residual blocks that has seen nothing yet.",
+    )
+    return None if chosen in (None, _SCRATCH) else chosen
+
+
+def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Draw the choice of a file of pairs; return them, or what they lack."""
+    sent = st.file_uploader(
+        "Pairs: a CSV of two image ids a line; a line of names may come first",
+        type="csv",
+        key="train.pairs",
+    )
+    if sent is None:
+        return (), _NO_PAIRS
+    return cache.training_pairs(gallery, sent.getvalue())
+
+
+def _settled(
+    kind: str, gallery: Gallery, name: str, keywords: dict[str, Any]
+) -> tuple[Settings | None, str]:
+    """Return the settings, and one sentence if they, or the gallery, cannot be trained by."""
+    try:
+        settings = settle(kind, gallery.name, name, **keywords)
+    except AinaError as error:
+        return None, str(error)
+    return settings, cache.training_problem(gallery, settings)
+
+
+def _start(gallery: Gallery, settings: Settings) -> None:
+    if problem := cache.training_problem(gallery, settings, whole=True):
+        st.error(plain(problem))
+        return
+    jobs.start(f"Train {settings.name}: {NAMES[settings.kind]}", arguments(settings))
+    view = {name: kept for name, kept in state.current().view.items() if name != "train.model"}
+    state.change(view=view)  # the new one is shown when it is done
+    st.rerun()
