@@ -11,30 +11,27 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib.util
-import io
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from aina_core.changes.modifications import MODIFICATIONS, apply
+from aina_core.changes.originals import ORIGINAL
+from aina_core.csv_files import csv_text
 from aina_core.disk.paths import replacing
 from aina_core.errors import AinaError, ImageError
 from aina_core.images import read_image
-
-#: Called with what is being done, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
+from aina_core.progress import Progress
 
 #: The longest side, in pixels, of a photograph that is written.
 LONGEST_SIDE = 1024
-#: The modification of a photograph as it is.
-ORIGINAL = "original"
 #: The Debian package of the stamps that come with Tux Paint (GPL-2), and where its pictures lie.
 STAMPS_PACKAGE = "tuxpaint-stamps-default"
 STAMPS_FOLDER = Path("usr/share/tuxpaint/stamps")
@@ -242,11 +239,7 @@ def _write_jpeg(path: Path, image: Image.Image) -> None:
 
 def _write_labels(folder: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Path:
     """Write labels.csv unless it says the same already; it comes last and so marks the end."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    data = text.getvalue().encode()
+    data = csv_text(header, rows, guarded=False, line_end="\n").encode()
     path = folder / "labels.csv"
     if not (path.is_file() and path.read_bytes() == data):
         with replacing(path) as file:

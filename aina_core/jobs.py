@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,23 +33,9 @@ from aina_core.disk import paths
 from aina_core.disk.locks import is_busy
 from aina_core.errors import DamagedError, InputError
 
-#: Called with a phase, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
-#: Asked now and then whether to finish what is under way and end.
-Stop = Callable[[], bool]
-
 _ENVIRONMENT = "AINA_JOB"
 _SECONDS_BETWEEN_REPORTS = 0.3
 _KEPT_JOBS = 20
-
-
-def silent(phase: str, done: int, total: int) -> None:
-    """The progress of those who do not look."""
-
-
-def never() -> bool:
-    """The stop of those who do not ask."""
-    return False
 
 
 @dataclass(frozen=True)

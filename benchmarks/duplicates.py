@@ -28,8 +28,8 @@ import numpy as np
 from aina_core.duplicates import Pairs, find_pairs
 from aina_core.duplicates.pairs import pair_similarities
 from aina_core.gallery import open_gallery
-from aina_core.jobs import never
 from aina_core.models import DEFAULT as MODEL
+from aina_core.progress import never
 from aina_core.search.searcher import Searcher
 from benchmarks.synthetic import gallery_of
 

@@ -23,7 +23,7 @@ from aina_core.embedding import Embedder
 from aina_core.errors import GalleryError, StoppedError
 from aina_core.gallery import Gallery
 from aina_core.gallery.vectors.journal import Journal
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 
 _CHUNK = 128
 # Another training over the same model may be embedding: soon done, or worth to be told of.

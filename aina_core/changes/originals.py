@@ -8,7 +8,9 @@ import numpy as np
 
 from aina_core.errors import InputError
 from aina_core.gallery import Annotation, Gallery, ImageRecord, folder_label
-from aina_core.similarity.sets import MODIFICATION, ORIGINAL
+
+#: The column that says what was done to an image, and its value for one as it is.
+MODIFICATION, ORIGINAL = "modification", "original"
 
 
 @dataclass(frozen=True, slots=True)

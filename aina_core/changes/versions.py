@@ -22,7 +22,7 @@ from PIL import Image
 
 from aina_core import images
 from aina_core.changes import modifications
-from aina_core.changes.originals import Original
+from aina_core.changes.originals import ORIGINAL, Original
 from aina_core.disk import paths
 from aina_core.disk.locks import alone
 from aina_core.embedding import Embedder
@@ -35,8 +35,7 @@ from aina_core.errors import (
 )
 from aina_core.gallery import Gallery
 from aina_core.gallery.vectors.journal import Journal
-from aina_core.jobs import Progress, Stop
-from aina_core.similarity.sets import ORIGINAL
+from aina_core.progress import Progress, Stop
 
 #: Embeddings between two commits to the disk: what a kill costs, with those in flight, at most 256.
 CHUNK = 128

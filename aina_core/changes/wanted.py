@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aina_core.changes.originals import Original
+from aina_core.changes.originals import ORIGINAL, Original
 from aina_core.changes.versions import Source
 from aina_core.errors import ImageError
 from aina_core.gallery import Gallery
-from aina_core.similarity.sets import ORIGINAL
 
 #: A place of an original, a column of a version, and where it is made from.
 Task = tuple[int, int, Source]

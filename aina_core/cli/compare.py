@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aina_core.cli.console import Reporter, box, check_csv, command, show, write_csv
+from aina_core.cli.console import Reporter, box, command, show
+from aina_core.csv_files import check_csv, write_csv
 from aina_core.errors import StoppedError
 from aina_core.models import ModelName
 

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import signal
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 from aina_core import jobs, models
-from aina_core.csv_files import plain_cell
-from aina_core.disk import paths
-from aina_core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -114,31 +107,3 @@ def show(options: argparse.Namespace, document: Any, text: str) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=1))
     else:
         print(text)
-
-
-def check_csv(path: Path | None) -> None:
-    """Refuse a place for a table that cannot be one, before any work is done.
-
-    Raises:
-        InputError: it is a folder.
-    """
-    if path is not None and path.is_dir():
-        raise InputError(f"{path} cannot be written: it is a folder.")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table that is safe to open in a spreadsheet, all or nothing.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        with paths.replacing(path) as file:
-            # what cannot be written as UTF-8, as some files' names, is written as an escape
-            output = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-            table = csv.writer(output)
-            table.writerow(header)
-            table.writerows([plain_cell(cell) for cell in row] for row in rows)
-            output.detach()
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from None

@@ -9,14 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aina_core.cli.check import check_folder, checked_document, checked_line, embedder_of, suggested
-from aina_core.cli.console import (
-    Reporter,
-    check_csv,
-    command,
-    model_options,
-    show,
-    write_csv,
-)
+from aina_core.cli.console import Reporter, command, model_options, show
+from aina_core.csv_files import check_csv, write_csv
 from aina_core.errors import StoppedError
 from aina_core.models.settings import chosen_name
 

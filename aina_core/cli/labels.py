@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aina_core import images
-from aina_core.cli.console import (
-    Reporter,
-    box,
-    check_csv,
-    command,
-    model_options,
-    show,
-    write_csv,
-)
+from aina_core.cli.console import Reporter, box, command, model_options, show
+from aina_core.csv_files import check_csv, write_csv
 from aina_core.errors import ImageError, InputError
 from aina_core.models.settings import chosen_name
 

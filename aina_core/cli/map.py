@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.cli.console import Reporter, check_csv, command, show, write_csv
+from aina_core.cli.console import Reporter, command, show
+from aina_core.csv_files import check_csv, write_csv
 from aina_core.errors import StoppedError
 from aina_core.models import DEFAULT
 from aina_core.models.settings import chosen_name

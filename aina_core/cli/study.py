@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aina_core.cli.console import Reporter, command, show
+from aina_core.csv_files import check_csv, write_csv
 from aina_core.disk import paths
 from aina_core.errors import InputError, StoppedError
 from aina_core.models.settings import chosen_name
@@ -122,11 +120,9 @@ def _tell(run: Run, options: argparse.Namespace) -> str:
     from aina_core.studies.tables import HEADER, cells, rows
 
     if options.csv is not None:
-        lines = [HEADER, *(cells(row) for row in rows(run.results))]
-        _write(options.csv, lambda text: csv.writer(text).writerows(lines))
+        write_csv(options.csv, HEADER, (cells(row) for row in rows(run.results)))
     if options.html is not None:
-        document = report(run)
-        _write(options.html, lambda text: text.write(document))
+        _write(options.html, report(run))
     header, table = model_table(run)
     text = [run.summary.verdict]
     for line in table:
@@ -193,15 +189,13 @@ def _delete(options: argparse.Namespace, reporter: Reporter) -> str:
 def _check_files(options: argparse.Namespace) -> None:
     """Say so of a file that cannot be written before the work, as far as that is known."""
     for path in (options.csv, options.html):
-        if path is not None and path.is_dir():
-            raise InputError(f"{path} cannot be written: it is a folder.")
+        check_csv(path)
 
 
-def _write(path: Path, write: Callable[[io.TextIOWrapper], object]) -> None:
+def _write(path: Path, text: str) -> None:
     try:
         with paths.replacing(path) as file:
-            output = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-            write(output)
-            output.detach()
+            # what cannot be written as UTF-8, as some files' names, is written as an escape
+            file.write(text.encode(errors="backslashreplace"))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from None

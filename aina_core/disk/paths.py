@@ -17,7 +17,7 @@ from aina_core.errors import DamagedError, InputError
 def home() -> Path:
     """The folder of all galleries: `AINA_HOME`, or `precomputed/` beside the package."""
     given = os.environ.get("AINA_HOME")
-    return (Path(given) if given else Path(__file__).parent.parent / "precomputed").resolve()
+    return (Path(given) if given else Path(__file__).parents[2] / "precomputed").resolve()
 
 
 def cache() -> Path:

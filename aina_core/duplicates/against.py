@@ -20,7 +20,7 @@ from aina_core.duplicates.turned import turn
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError
 from aina_core.gallery.scan import Found, scan
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Neighbour, Searcher
 
 #: So many of a file's matches are named.

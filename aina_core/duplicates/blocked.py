@@ -20,7 +20,7 @@ import numpy as np
 from aina_core.errors import StoppedError
 from aina_core.index.matmul import device_for, reaching, reaching_on
 from aina_core.index.principal import principal_axes
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 
 # Products of matrices differ in the last bits from the similarities that count; see index/exact.py.
 _MARGIN = 1e-5

@@ -18,7 +18,7 @@ from aina_core.duplicates.points import PointMatcher
 from aina_core.errors import ImageError
 from aina_core.index.matmul import product
 from aina_core.index.principal import sample
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 from aina_core.search.searcher import Searcher
 
 #: Of how many images all pairs are compared.

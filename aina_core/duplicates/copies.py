@@ -12,7 +12,7 @@ from aina_core.changes.modifications import PROFILES
 from aina_core.embedding import Embedder
 from aina_core.errors import ImageError
 from aina_core.index.principal import sample
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 from aina_core.search.searcher import Searcher
 
 #: Of how many images copies are made.

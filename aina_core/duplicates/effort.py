@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from aina_core.errors import StoppedError
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 
 #: Rows of the sample, at most and at least, and how many multiply-adds may be spent on its pairs.
 SAMPLED = (10_000, 1_000)

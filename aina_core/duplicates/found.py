@@ -12,7 +12,7 @@ from aina_core.duplicates.pairs import TURNS, Pairs
 from aina_core.duplicates.points import Matched, PointMatcher
 from aina_core.errors import ImageError
 from aina_core.gallery import ImageRecord
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
 #: The columns of the table of groups.

@@ -11,7 +11,7 @@ from aina_core.duplicates.effort import choose_effort
 from aina_core.embedding.runtimes import cores
 from aina_core.errors import InputError, StoppedError
 from aina_core.index import Index
-from aina_core.jobs import Progress, Stop, silent
+from aina_core.progress import Progress, Stop, silent
 
 _QUERIES = 512
 _FIRST_K = 8

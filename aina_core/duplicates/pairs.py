@@ -13,7 +13,7 @@ import numpy as np
 from aina_core.disk import arrays
 from aina_core.duplicates import blocked, indexed
 from aina_core.errors import GalleryError, InputError, UnknownNameError
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
 #: More pairs than this are no duplicates but a threshold that is too low.

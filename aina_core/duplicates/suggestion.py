@@ -15,7 +15,7 @@ from aina_core.duplicates.copies import ORIGINALS, copy_similarities
 from aina_core.duplicates.pairs import identity
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryError, InputError, ModelError
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
 #: So many false pairs for 1,000 images are few, and so is this share of the pairs found.

@@ -32,7 +32,7 @@ from aina_core.duplicates.pairs import (
 from aina_core.embedding import Embedder
 from aina_core.errors import GalleryError, ImageError, StoppedError
 from aina_core.index.matmul import reaching
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
 _FORMAT = 2

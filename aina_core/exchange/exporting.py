@@ -19,7 +19,7 @@ from aina_core.disk import paths
 from aina_core.errors import InputError, StoppedError
 from aina_core.exchange.layout import FORMAT, SCHEMA, write_manifest
 from aina_core.gallery import Annotations, Gallery, ImageRecord, Records, Vectors, open_known
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 
 #: Rows of a file; and of a row group, which a reader has in memory.
 PART_ROWS, GROUP_ROWS = 50_000, 10_000

@@ -13,7 +13,7 @@ from aina_core import images
 from aina_core.errors import ImageError, StoppedError
 from aina_core.exchange.source import File
 from aina_core.exchange.staging import Incoming
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 
 _SAMPLE = 1000
 _AT_ONCE = 2048

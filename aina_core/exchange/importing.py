@@ -26,8 +26,8 @@ from aina_core.gallery import (
 )
 from aina_core.gallery.vectors.journal import Journal
 from aina_core.index import open_index
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models.external import dimension, is_external
+from aina_core.progress import Progress, Stop, never, silent
 
 #: How many failures a report lists; all are in the gallery.
 MOST_LISTED = 1000

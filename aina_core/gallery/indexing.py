@@ -13,8 +13,8 @@ from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryBusyError, ImageError
 from aina_core.gallery import Gallery, LabelsFile, UpdateReport, Vectors, create, reduce, update
 from aina_core.index import open_index
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models import FAST, ModelName
+from aina_core.progress import Progress, Stop, never, silent
 
 _AGREEMENT_SAMPLE = 64
 

@@ -35,8 +35,8 @@ from aina_core.gallery.vectors.generation import Vectors, file_names
 from aina_core.gallery.vectors.journal import Journal
 from aina_core.gallery.vectors.store import VectorStore
 from aina_core.index.principal import PrincipalAxes, principal_axes
-from aina_core.jobs import Progress, silent
 from aina_core.models import ModelName
+from aina_core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from aina_core.gallery import Gallery

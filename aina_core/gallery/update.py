@@ -17,7 +17,7 @@ from aina_core.gallery.looking import look
 from aina_core.gallery.plan import Changes, Plan, Task
 from aina_core.gallery.scan import walk
 from aina_core.gallery.vectors.journal import Journal
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 
 if TYPE_CHECKING:
     from aina_core.gallery import Gallery

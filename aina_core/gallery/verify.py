@@ -9,8 +9,8 @@ from aina_core.errors import AinaError, DamagedError
 from aina_core.gallery import Gallery, open_reduction, reduce, update
 from aina_core.gallery.catalogue import Catalogue
 from aina_core.index import KINDS, check_index, open_index
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models import ModelName
+from aina_core.progress import Progress, Stop, never, silent
 
 
 def verify(gallery: Gallery) -> list[str]:

@@ -19,7 +19,8 @@ from aina_core.index import reduced
 from aina_core.index.annoy_index import AnnoyBackend
 from aina_core.index.exact import ExactIndex, all_similarities, similarities
 from aina_core.index.hnsw import HnswBackend
-from aina_core.index.reduced import Backend, Progress
+from aina_core.index.reduced import Backend
+from aina_core.progress import Progress
 
 __all__ = ["KINDS", "Index", "all_similarities", "check_index", "open_index", "similarities"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +19,7 @@ import numpy as np
 from aina_core.disk import files
 from aina_core.errors import GalleryError
 from aina_core.index import exact
-
-Progress = Callable[[str, int, int], None]
+from aina_core.progress import Progress
 
 _FORMAT = 1
 _SEED = 0

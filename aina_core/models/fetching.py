@@ -21,9 +21,9 @@ from typing import Any
 
 from aina_core.disk import paths
 from aina_core.errors import InputError, StoppedError, WeightsMissingError, WeightsRefusedError
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models.spec import ModelSpec, get
 from aina_core.models.weights import FirstOf, FolderFile
+from aina_core.progress import Progress, Stop, never, silent
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_WITHOUT_ANSWER = 30.0

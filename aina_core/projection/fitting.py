@@ -11,7 +11,7 @@ import numpy as np
 from aina_core.errors import StoppedError
 from aina_core.gallery import Vectors
 from aina_core.index.principal import FIT_ROWS, PrincipalAxes, principal_axes, sample
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 from aina_core.projection import tsne_layout, umap_layout
 from aina_core.projection.placing import AXES, AmongNeighbours, OnAxes, Placing
 from aina_core.projection.settings import Settings

@@ -9,7 +9,7 @@ import numpy as np
 from aina_core.errors import StoppedError
 from aina_core.index.matmul import product
 from aina_core.index.principal import sample
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 
 #: How many nearest are looked at, where there are enough.
 NEAREST = 10

@@ -16,7 +16,7 @@ import numpy as np
 from aina_core.disk import arrays
 from aina_core.errors import GalleryError, InputError
 from aina_core.gallery import Gallery, Vectors
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.projection.fitting import Placing, fit, open_placing
 from aina_core.projection.quality import Quality, measure
 from aina_core.projection.settings import Settings

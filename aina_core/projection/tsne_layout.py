@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 from aina_core.errors import StoppedError
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 
 # Iterations, exaggeration of attraction, momentum, and how coarse the grid is. The details are left
 # to the last iterations: as good as a fine grid throughout, in little more than half the time.

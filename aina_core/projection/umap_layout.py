@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from aina_core.errors import StoppedError
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 
 # Five repulsions for an attraction, in steps that attract twice as often as umap-learn's.
 _PAUSE = np.float32(2 / 5)

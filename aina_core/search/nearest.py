@@ -12,7 +12,7 @@ import numpy as np
 
 from aina_core.disk import arrays
 from aina_core.errors import GalleryError, StoppedError
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
 #: Up to so many images every pair is compared; above, the Annoy index proposes.

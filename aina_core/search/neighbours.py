@@ -18,7 +18,7 @@ from aina_core.errors import GalleryError, InputError, StoppedError
 from aina_core.gallery import Gallery, Vectors
 from aina_core.index.matmul import product
 from aina_core.index.principal import principal_axes, sample
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 
 #: How many neighbours of a row the graph knows, where there are so many: t-SNE of perplexity 50.
 MOST_NEIGHBOURS = 150

@@ -13,7 +13,7 @@ from aina_core.errors import GalleryError, InputError
 from aina_core.gallery import Annotation, Gallery, made_of, open_known
 from aina_core.index import Index, all_similarities, open_index
 from aina_core.index.principal import PrincipalAxes
-from aina_core.jobs import Progress
+from aina_core.progress import Progress
 from aina_core.search.query import embed_query
 from aina_core.search.results import Neighbour, OfClass, Result
 from aina_core.search.term_vectors import term_embedding, term_vector

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search import nearest as finding
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.overlap import overlaps, shared_by_all

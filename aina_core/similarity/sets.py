@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.changes.modifications import MODIFICATIONS
+from aina_core.changes.originals import MODIFICATION, ORIGINAL
 from aina_core.search.searcher import Searcher
-
-#: The column that says what was done to an image, and its value for one as it is.
-MODIFICATION, ORIGINAL = "modification", "original"
 
 _RANKS = {name: rank for rank, name in enumerate([ORIGINAL, *MODIFICATIONS])}
 

@@ -19,7 +19,7 @@ from aina_core.duplicates.keep import WITHOUT_PICTURES, by_rule
 from aina_core.duplicates.pairs import TURNS
 from aina_core.errors import UnknownNameError
 from aina_core.gallery import ImageRecord
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.spark.blocks import Cut, numbered
 from aina_core.spark.embeddings import Opened, Steps, open_embeddings
 from aina_core.spark.near_pairs import find_pairs, ordered_pairs

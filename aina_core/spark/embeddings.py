@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aina_core.errors import DamagedError, InputError
 from aina_core.exchange import MANIFEST, check_manifest, read_manifest
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 from aina_core.spark.places import Files, literal, local_path, location, public
 from aina_core.spark.steps import run
 

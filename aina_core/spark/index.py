@@ -13,8 +13,8 @@ from aina_core.embedding import load_embedder
 from aina_core.errors import DamagedError, InputError, StoppedError
 from aina_core.exchange import FORMAT, SCHEMA, check_manifest
 from aina_core.gallery import LabelsFile
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models import ModelName
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.spark import worker
 from aina_core.spark.outputs import Output, check_output, open_output, same_place
 from aina_core.spark.places import is_uri, local_path, public

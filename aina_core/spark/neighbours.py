@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aina_core.errors import InputError, StoppedError, UnknownNameError
-from aina_core.jobs import Progress, Stop, never, silent
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.spark.blocks import Cut, blocks_for, cut_rows
 from aina_core.spark.embeddings import Opened, Steps, check_embeddings, open_embeddings
 from aina_core.spark.neighbour_tasks import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aina_core import errors
 from aina_core.errors import AinaError, InputError, StoppedError
-from aina_core.jobs import Progress, Stop
+from aina_core.progress import Progress, Stop
 from aina_core.spark.session import LOG
 
 if TYPE_CHECKING:

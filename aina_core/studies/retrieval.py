@@ -17,8 +17,8 @@ from aina_core.changes.originals import Original
 from aina_core.errors import InputError, StoppedError
 from aina_core.index import Index
 from aina_core.index.matmul import product
-from aina_core.jobs import Progress, Stop
 from aina_core.metrics import estimates
+from aina_core.progress import Progress, Stop
 from aina_core.search.nearest import without_itself
 from aina_core.search.searcher import Searcher
 from aina_core.studies.settings import Settings

@@ -17,8 +17,8 @@ from aina_core.embedding import Embedder, load_embedder
 from aina_core.embedding.costs import Meter
 from aina_core.errors import AinaError, InputError, StoppedError
 from aina_core.gallery import Gallery, open_gallery
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.metrics import estimates
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 from aina_core.similarity import MOST_MODELS, Agreement, agreement
 from aina_core.studies import store

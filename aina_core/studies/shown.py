@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aina_core import figures
+from aina_core.numbers import decimal_text, estimate_text, p_value_text
 from aina_core.studies.store import Run
-from aina_core.studies.verdict import by_mean, by_separation, p_value, short, span
+from aina_core.studies.verdict import by_mean, by_separation
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,7 +46,7 @@ def modification_table(run: Run, shown: str) -> go.Figure:
         run.settings.changes,
         low=min(float(values.min()), 0.9),  # so that hundredths do not look like a gulf
         high=1.0,
-        texts=[[short(value) for value in line] for line in values.tolist()],
+        texts=[[decimal_text(value) for value in line] for line in values.tolist()],
         notes=[cost_line(run.results["costs"][model]) for model in models],
     )
 
@@ -125,13 +126,13 @@ def _modification_lines(run: Run) -> Table:
             [
                 model,
                 f"{place}",
-                f"{short(one['auc'])} {span(one['auc_interval'])}",
+                f"{estimate_text(one['auc'], one['auc_interval'])}",
                 f"{similar.index(model) + 1}",
-                f"{short(overall['mean'])} {span(overall['intervals']['mean'])}",
-                f"{short(overall['median'])} {span(overall['intervals']['median'])}",
-                f"{short(overall['std'])} {span(overall['intervals']['std'])}",
-                f"{short(base['mean'])} {span(base['intervals']['mean'])}",
-                f"{short(base['median'])} ± {short(base['std'])}",
+                f"{estimate_text(overall['mean'], overall['intervals']['mean'])}",
+                f"{estimate_text(overall['median'], overall['intervals']['median'])}",
+                f"{estimate_text(overall['std'], overall['intervals']['std'])}",
+                f"{estimate_text(base['mean'], base['intervals']['mean'])}",
+                f"{decimal_text(base['median'])} ± {decimal_text(base['std'])}",
             ]
         )
     header = [
@@ -161,7 +162,7 @@ def _hit_lines(run: Run) -> Table:
 
 
 def _estimate(one: Mapping[str, float]) -> str:
-    return f"{short(one['mean'])} {span((one['low'], one['high']))} ± {short(one['std'])}"
+    return f"{estimate_text(one['mean'], (one['low'], one['high']))} ± {decimal_text(one['std'])}"
 
 
 def change_table(run: Run, model: str) -> Table:
@@ -174,13 +175,13 @@ def change_table(run: Run, model: str) -> Table:
         lines.append(
             [
                 name,
-                *(f"{short(part[one])} {span(ends[one])}" for one in ("median", "mean", "std")),
+                *(f"{estimate_text(part[one], ends[one])}" for one in ("median", "mean", "std")),
                 f"{part['percentile']:.1%}",
-                f"{short(part['auc'])} {span(ends['auc'])}",
+                f"{estimate_text(part['auc'], ends['auc'])}",
                 f"{part['n']:,}",
             ]
         )
-    spread = (f"{short(base[n])} {span(base['intervals'][n])}" for n in ("median", "mean", "std"))
+    spread = (f"{estimate_text(base[n], base['intervals'][n])}" for n in ("median", "mean", "std"))
     lines.append(["random pairs", *spread, "", "", f"{base['n']:,}"])
     header = ["modification", "median cosine", "mean", "std", "percentile of the median"]
     return [*header, "ROC AUC", "n"], lines
@@ -197,7 +198,7 @@ def agreement_table(run: Run) -> Table:
             " and ".join(pair["models"]),
             f"{pair['shared']['mean']:.2f} [{pair['shared']['low']:.2f}, "
             f"{pair['shared']['high']:.2f}]",
-            f"{short(pair['rbo']['mean'])} {span((pair['rbo']['low'], pair['rbo']['high']))}",
+            f"{estimate_text(pair['rbo']['mean'], (pair['rbo']['low'], pair['rbo']['high']))}",
             *(f"{count / sum(pair['counts']):.1%}" for count in reversed(pair["counts"])),
         ]
         for pair in found["pairs"]
@@ -215,9 +216,9 @@ def difference_table(run: Run) -> Table:
                 " − ".join(test["models"]),
                 test.get("change", "all"),
                 name,
-                f"{short(test['difference'])} {span((test['low'], test['high']))}",
-                p_value(test["p"]),
-                p_value(test["p_holm"]) if "p_holm" in test else "",
+                f"{estimate_text(test['difference'], (test['low'], test['high']))}",
+                p_value_text(test["p"]),
+                p_value_text(test["p_holm"]) if "p_holm" in test else "",
             ]
         )
     header = ["models", "of", "figure", "difference", "p", "p (Holm)"]
@@ -236,7 +237,7 @@ def published_table(run: Run) -> Table:
                 one["change"] or "all",
                 TITLES.get(one["figure"], one["figure"]) + (f"@{one['k']}" if one["k"] else ""),
                 _ours(run.results["models"][one["ours"]], one),
-                short(one["value"]),
+                decimal_text(one["value"]),
                 one["source"],
                 one["protocol"],
             ]
@@ -250,9 +251,9 @@ def _ours(found: Mapping[str, Any], one: Mapping[str, Any]) -> str:
         part = found["modifications"].get(one["change"])
         if part is None:
             return ""
-        return f"{short(part[one['figure']])} {span(part['intervals'][one['figure']])}"
+        return f"{estimate_text(part[one['figure']], part['intervals'][one['figure']])}"
     part = found.get(str(one["k"]), {}).get(one["figure"])
-    return "" if part is None else f"{short(part['mean'])} {span((part['low'], part['high']))}"
+    return "" if part is None else f"{estimate_text(part['mean'], (part['low'], part['high']))}"
 
 
 def label_table(run: Run, model: str) -> Table:

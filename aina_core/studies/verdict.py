@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aina_core.numbers import decimal_text, estimate_text, interval_text, p_value_text
+
 
 def verdict(kind: str, results: Mapping[str, Any]) -> str:
     """Return one or two sentences that say which model to trust, and how sure that is.
@@ -36,17 +38,18 @@ def _of_modifications(results: Mapping[str, Any]) -> str:
     best, leader = separating[0], similar[0]
     text = (
         f"{best} {'separates best' if len(models) > 1 else 'separates with'}"
-        f"{':' if len(models) > 1 else ''} AUC {short(models[best]['auc'])} "
-        f"{span(models[best]['auc_interval'])}"
+        f"{':' if len(models) > 1 else ''} AUC {decimal_text(models[best]['auc'])} "
+        f"{interval_text(models[best]['auc_interval'])}"
     )
     if leader != best:
         text += (
-            f"; by mean similarity {leader} would lead ({short(models[leader]['overall']['mean'])})"
-            f", but its random pairs lie at {short(models[leader]['baseline']['mean'])}"
+            f"; by mean similarity {leader} would lead "
+            f"({decimal_text(models[leader]['overall']['mean'])})"
+            f", but its random pairs lie at {decimal_text(models[leader]['baseline']['mean'])}"
         )
     else:
-        level = short(models[best]["baseline"]["mean"])
-        mean = short(models[best]["overall"]["mean"])
+        level = decimal_text(models[best]["baseline"]["mean"])
+        mean = decimal_text(models[best]["overall"]["mean"])
         same = ", and leads by mean similarity too" if len(models) > 1 else ""
         text += f"{same}: versions lie at {mean} on average, random pairs at {level}"
     if len(models) > 1:
@@ -72,8 +75,9 @@ def _of_hits(kind: str, results: Mapping[str, Any]) -> str:
     if len(order) == 1:
         what = "finds versions again" if kind == "recovery" else "finds the same label"
     text = (
-        f"{order[0]} {what}: precision@{k} {short(best['mean'])} "
-        f"{span([best['low'], best['high']])}, by chance it would be {short(results['chance'])}"
+        f"{order[0]} {what}: precision@{k} "
+        f"{estimate_text(best['mean'], (best['low'], best['high']))}, "
+        f"by chance it would be {decimal_text(results['chance'])}"
     )
     if len(order) > 1:
         text += f". {_sure(results, order[0], order[1], 'precision', int(k))}"
@@ -90,7 +94,7 @@ def _sure(
             turned = one["models"][0] != best
             gap = -one["difference"] if turned else one["difference"]
             low, high = (-one["high"], -one["low"]) if turned else (one["low"], one["high"])
-            inside = f"{short(gap)} {span([low, high])}, p {p_value(one['p'])}"
+            inside = f"{estimate_text(gap, [low, high])}, p {p_value_text(one['p'])}"
             if one["p"] < 0.05:
                 return f"It is ahead of {second} by {inside}."
             return f"Its lead over {second} may be chance: {inside}."
@@ -99,19 +103,3 @@ def _sure(
 
 def _ranking(models: Sequence[str]) -> str:
     return " > ".join(models)
-
-
-def short(value: float) -> str:
-    """A figure with three decimals and no leading zero: .934, −.120, 1.000."""
-    text = f"{abs(value):.3f}"
-    return ("−" if value < 0 and float(text) else "") + text.removeprefix("0")
-
-
-def span(ends: Sequence[float]) -> str:
-    """An interval: [.910, .950]."""
-    return f"[{short(ends[0])}, {short(ends[1])}]"
-
-
-def p_value(p: float) -> str:
-    """A p-value as people write it: .031, below .001."""
-    return "below .001" if p < 0.001 else short(p)

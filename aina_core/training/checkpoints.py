@@ -28,9 +28,9 @@ from typing import Any
 
 from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError
-from aina_core.jobs import Progress
 from aina_core.models import load_tensors
 from aina_core.models.trained import folder as trained_folder
+from aina_core.progress import Progress
 from aina_core.training.pairs_file import store_pairs
 from aina_core.training.settings import Settings
 

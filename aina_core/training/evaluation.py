@@ -9,9 +9,9 @@ import numpy as np
 
 from aina_core import metrics
 from aina_core.metrics import Over, estimates
+from aina_core.numbers import decimal_text, estimate_text
 from aina_core.search.pairs import FEWEST
 from aina_core.studies.modifications import draw_pairs
-from aina_core.studies.verdict import short, span
 from aina_core.training.batches import able
 from aina_core.training.plan import Plan
 
@@ -238,4 +238,9 @@ def table(part: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _line(name: str, before: float, after: float, interval: Sequence[float]) -> list[str]:
-    return [name, short(before), short(after), f"{short(after - before)} {span(interval)}"]
+    return [
+        name,
+        decimal_text(before),
+        decimal_text(after),
+        f"{estimate_text(after - before, interval)}",
+    ]

@@ -9,8 +9,8 @@ import numpy as np
 
 from aina_core.changes.wanted import Rows
 from aina_core.errors import StoppedError
-from aina_core.jobs import Stop, never
 from aina_core.models import Recipe
+from aina_core.progress import Stop, never
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aina_core.errors import StoppedError, TrainingError
-from aina_core.jobs import Progress, Stop
 from aina_core.models.trained import fill_parts
+from aina_core.progress import Progress, Stop
 from aina_core.training.batches import Sampler
 from aina_core.training.checkpoints import Checkpoint, Curves
 from aina_core.training.objectives import Objective

@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from aina_core.csv_files import csv_text
 from aina_core.disk import paths
 from aina_core.errors import DamagedError, InputError
 from aina_core.models.trained import folder
@@ -100,11 +101,7 @@ def _sweep(uploads: Path) -> None:
 
 def as_csv(pairs: Pairs) -> bytes:
     """Return pairs as a CSV under a line of names."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["first image", "second image"])
-    writer.writerows(pairs)
-    return text.getvalue().encode()
+    return csv_text(["first image", "second image"], pairs, guarded=False).encode()
 
 
 def record_of(pairs: Pairs) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from aina_core.embedding import preprocess
 from aina_core.embedding.runtimes import cores
 from aina_core.errors import DamagedError, StoppedError
 from aina_core.gallery import Gallery
-from aina_core.jobs import Progress, Stop
 from aina_core.models import Recipe
+from aina_core.progress import Progress, Stop
 
 _CHUNK = 128
 

@@ -16,8 +16,8 @@ from aina_core.changes.wanted import Rows, Wanted
 from aina_core.embedding import Embedder
 from aina_core.errors import InputError
 from aina_core.gallery import Gallery
-from aina_core.jobs import Progress, Stop
 from aina_core.models import Recipe
+from aina_core.progress import Progress, Stop
 from aina_core.training.batches import Sampler, able, by_code, by_version
 from aina_core.training.pictures import pictures
 from aina_core.training.settings import Settings

@@ -17,8 +17,8 @@ from aina_core.disk.locks import alone
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryBusyError, InputError
 from aina_core.gallery import open_gallery
-from aina_core.jobs import Progress, Stop, never, silent
 from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
+from aina_core.progress import Progress, Stop, never, silent
 from aina_core.training.calibrating import calibrate
 from aina_core.training.checkpoints import Checkpoint, Curves, Spent, write_tensors
 from aina_core.training.evaluation import Judged, Logits

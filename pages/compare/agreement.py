@@ -7,15 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from aina_core import figures, jobs
+from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery
+from aina_core.numbers import decimal_text
 from aina_core.similarity import Agreement, PairAgreement
 from aina_core.similarity.overlap import PERSISTENCE
 from pages.compare import cache
 from ui import cache as shared
-from ui import query, serve, state, tables
+from ui import query, serve, state
 from ui.components import Card, cards, plot
-from ui.components.cards import similarity_text
 from ui.text import plain
 
 _DEFAULT_K, _MAX_K = 4, 20
@@ -83,7 +84,7 @@ def _name(pair: PairAgreement) -> str:
 def _summary(found: Agreement) -> None:
     pairs = "".join(
         f" {_name(pair)} share {pair.shared.mean():.1f} of {found.k} on average; "
-        f"mean rank-biased overlap {similarity_text(pair.mean_overlap)}."
+        f"mean rank-biased overlap {decimal_text(pair.mean_overlap)}."
         for pair in found.pairs
         if len(found.pairs) == 1
     )
@@ -108,7 +109,7 @@ def _table(found: Agreement) -> None:
         ]
         config = {"%": st.column_config.NumberColumn(format="%.1f%%")}
     else:
-        overlaps = [similarity_text(pair.mean_overlap) for pair in found.pairs]
+        overlaps = [decimal_text(pair.mean_overlap) for pair in found.pairs]
         rows = [
             {
                 "models": name,
@@ -156,7 +157,7 @@ def _counts_csv(found: Agreement) -> str:
         for name, counts in _series(found)
         for number, count, percent in _counted(counts)
     )
-    return tables.to_csv(["models", "shared", "images", "percent"], rows)
+    return csv_text(["models", "shared", "images", "percent"], rows)
 
 
 def _images(found: Agreement) -> str:
@@ -165,7 +166,7 @@ def _images(found: Agreement) -> str:
     for pair in found.pairs:
         header += [f"shared {_name(pair)}", f"rank-biased overlap {_name(pair)}"]
         columns += [pair.shared.tolist(), pair.overlap.round(4).tolist()]
-    return tables.to_csv(header, zip(*columns, strict=True))
+    return csv_text(header, zip(*columns, strict=True))
 
 
 def _differences(gallery: Gallery, found: Agreement) -> None:
@@ -184,7 +185,7 @@ def _differences(gallery: Gallery, found: Agreement) -> None:
     shown = []
     for place in pair.most_different(_CARDS):
         record, note = opened.image(found.ids[place])
-        overlap = similarity_text(float(pair.overlap[place]))
+        overlap = decimal_text(float(pair.overlap[place]))
         shown.append(
             Card(
                 id=found.ids[place],

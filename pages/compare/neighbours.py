@@ -9,17 +9,18 @@ import pandas as pd
 import streamlit as st
 
 from aina_core import figures, models
+from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import Gallery
 from aina_core.models import ModelName
+from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.query import TEXT
 from aina_core.search.searcher import Result
 from aina_core.similarity import PairSimilarity, Ranked, side_by_side
 from pages.compare import cache
-from ui import actions, page, query, serve, state, tables
+from ui import actions, page, query, serve, state
 from ui import cache as shared
 from ui.components import Event, Row, plot, ranks
-from ui.components.cards import percentile_text, similarity_text
 from ui.placeholder import placeholder
 from ui.state import MAX_OTHERS, State
 from ui.text import plain
@@ -179,7 +180,7 @@ def _table(columns: dict[str, list[Ranked]]) -> str:
         for model, hits in columns.items()
         for hit in hits
     )
-    return tables.to_csv(header, rows)
+    return csv_text(header, rows)
 
 
 def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
@@ -210,7 +211,7 @@ def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
         rows = [
             {
                 "model": model,
-                "similarity": similarity_text(one.similarity),
+                "similarity": decimal_text(one.similarity),
                 "percentile": "" if one.percentile is None else percentile_text(one.percentile),
             }
             for model, one in found.items()

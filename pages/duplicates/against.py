@@ -7,18 +7,19 @@ from pathlib import Path
 import streamlit as st
 
 from aina_core import images, jobs
+from aina_core.csv_files import csv_text
 from aina_core.disk import paths
 from aina_core.duplicates import Checked, FolderChecked, Matched
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import uploads
+from aina_core.numbers import decimal_text
 from aina_core.search.searcher import Searcher
 from pages.duplicates import cache
 from pages.duplicates.cards import image_card, turn_text
 from pages.duplicates.groups import Options
-from ui import actions, state, tables
+from ui import actions, state
 from ui import cache as shared
 from ui.components import cards
-from ui.components.cards import similarity_text
 from ui.text import plain
 
 _FILES = 6
@@ -75,7 +76,7 @@ def _show(opened: Searcher, folder: Path, found: FolderChecked) -> None:
     when = found.when[:16].replace("T", " ")
     left.markdown(
         f"**{len(found.found):,} of {found.files:,} pictures are in the gallery** at "
-        f"{similarity_text(found.threshold)} or nearer; looked at on {when} UTC"
+        f"{decimal_text(found.threshold)} or nearer; looked at on {when} UTC"
     )
     right.download_button(
         "CSV",
@@ -130,7 +131,7 @@ def _table(found: FolderChecked) -> str:
         for name, matches in found.found.items()
         for key, near, turn in matches
     )
-    return tables.to_csv(["file", "id", "similarity", "relation"], rows)
+    return csv_text(["file", "id", "similarity", "relation"], rows)
 
 
 def one_file(opened: Searcher, options: Options) -> None:
@@ -173,7 +174,7 @@ def _verdict(opened: Searcher, checked: Checked, signal: Matched | str | None) -
     if checked.nearest is None:
         st.info("The gallery has no image to hold it against.")
         return
-    near = similarity_text(checked.nearest.neighbour.similarity)
+    near = decimal_text(checked.nearest.neighbour.similarity)
     words = f"{plain(checked.nearest.neighbour.id)} at {near}; {plain(signal)}"
     if checked.flagged:
         st.warning(f"**Flagged.** The nearest is {words}.", icon=":material/flag:")

@@ -9,14 +9,15 @@ import streamlit as st
 
 from aina_core import duplicates as core
 from aina_core import jobs
+from aina_core.csv_files import csv_text
 from aina_core.duplicates import DuplicateGroup, Duplicates, Matched, Pair, Pairs, Suggestion
 from aina_core.errors import AinaError
+from aina_core.numbers import decimal_text
 from aina_core.search.searcher import Searcher
 from pages.duplicates import cache
 from pages.duplicates.cards import image_card, turn_text
-from ui import actions, state, tables
+from ui import actions, state
 from ui.components import Action, Card, cards
-from ui.components.cards import similarity_text
 from ui.text import plain
 
 _KEEP = Action("keep", "Keep this one", ":material/star:")
@@ -80,7 +81,7 @@ def _threshold(suggestion: Suggestion) -> float:
     if value != value:  # a link may ask for "nan"
         value = suggestion.threshold
     st.slider(
-        f"Similarity at least (suggested: {similarity_text(suggestion.threshold)})",
+        f"Similarity at least (suggested: {decimal_text(suggestion.threshold)})",
         min(suggestion.floor, _HIGHEST - _STEP),
         _HIGHEST,
         step=_STEP,
@@ -126,7 +127,7 @@ def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
     )
     if not known.pairs:
         st.info(
-            f"No two images are at {similarity_text(options.threshold)} or nearer; "
+            f"No two images are at {decimal_text(options.threshold)} or nearer; "
             "a lower threshold finds more."
         )
         return
@@ -158,7 +159,7 @@ def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
         signals = _show_groups(opened, known, options)
     right.download_button(
         "CSV",
-        lambda: tables.to_csv(core.COLUMNS, core.table(opened, known, options.rule, signals)),
+        lambda: csv_text(core.COLUMNS, core.table(opened, known, options.rule, signals)),
         "duplicates.csv",
         "text/csv",
         icon=":material/download:",
@@ -223,7 +224,7 @@ def _show_group(
     weakest = group.weakest
     left.markdown(
         f"**{number}. {len(group.ids):,} images** · weakest pair "
-        f"{similarity_text(weakest.similarity)}{turn_text(weakest.turn)}: "
+        f"{decimal_text(weakest.similarity)}{turn_text(weakest.turn)}: "
         f"{plain(weakest.first)} and {plain(weakest.second)} · kept: {why}"
     )
     if group.kept.chosen and right.button("Undo", key=f"duplicates.undo.{_key(group)}"):
@@ -285,7 +286,7 @@ def _show_between(opened: Searcher, known: Duplicates, options: Options) -> None
 
 def _show_pair(opened: Searcher, pair: Pair, signal: Matched | str | None) -> None:
     signal_text = "" if signal is None else f" · {plain(signal)}"
-    st.markdown(f"**{similarity_text(pair.similarity)}**{turn_text(pair.turn)}{signal_text}")
+    st.markdown(f"**{decimal_text(pair.similarity)}**{turn_text(pair.turn)}{signal_text}")
     digest = hashlib.sha256(f"{pair.first}\0{pair.second}".encode(errors="surrogateescape"))
     event = cards(
         [

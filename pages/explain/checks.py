@@ -10,12 +10,12 @@ import streamlit as st
 from aina_core import figures
 from aina_core.errors import AinaError
 from aina_core.explain import Faithfulness, colour_table
+from aina_core.numbers import decimal_text
 from pages.explain import cache
 from pages.explain.choices import NAMES, Choice
 from pages.explain.maps import described, heat_picture, sides
 from pages.explain.question import Question, Subject
 from ui.components import heat, plot
-from ui.components.cards import similarity_text
 from ui.text import plain
 
 _OCCLUSION = "occlusion"
@@ -92,7 +92,7 @@ def in_words(found: Faithfulness, *, opposite: bool) -> str:
     step = int(np.abs(found.fractions - _HIDDEN).argmin())
     share = f"{found.fractions[step]:.0%}"
     score, marked, random = (
-        similarity_text(float(curve[at]))
+        decimal_text(float(curve[at]))
         for curve, at in (
             (found.deletion_curve, 0),
             (found.deletion_curve, step),

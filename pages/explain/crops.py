@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from aina_core.csv_files import csv_text
 from aina_core.explain import CropRow, colour_table, nine_crops
 from aina_core.gallery import Gallery
+from aina_core.numbers import decimal_text, probability_text
 from pages.explain import cache
 from pages.explain.choices import Choice
-from pages.explain.maps import heat_picture, percentile_of, probability_text
+from pages.explain.maps import heat_picture, percentile_of
 from pages.explain.question import Question, Shown, Subject
-from ui import state, tables
+from ui import state
 from ui.components import HeatPicture, clamp_box, cropper, heat
-from ui.components.cards import similarity_text
 from ui.state import Box
 from ui.text import plain
 
@@ -127,7 +128,7 @@ def _drawn(gallery: Gallery, model: str, name: str, row: CropRow, shown: Shown) 
         lines.append(f"{row.top_class} {probability_text(row.probability)}")
     for what, similarity in (("whole", row.to_whole), ("reference", row.to_reference)):
         if similarity is not None and not (what == "whole" and name == "the whole"):
-            lines.append(f"to the {what} {similarity_text(similarity)}")
+            lines.append(f"to the {what} {decimal_text(similarity)}")
             if percentile := percentile_of(gallery, model, similarity):
                 lines.append(percentile)
     return heat_picture(shown, caption=name, lines=lines)
@@ -144,4 +145,4 @@ def _table(names: Sequence[str], rows: Sequence[CropRow]) -> str:
         ]
         for name, row in zip(names, rows, strict=True)
     )
-    return tables.to_csv([*header, "to the reference"], cells)
+    return csv_text([*header, "to the reference"], cells)

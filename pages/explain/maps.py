@@ -14,13 +14,13 @@ from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.explain import Explainer, colour_table
 from aina_core.gallery import Gallery
+from aina_core.numbers import decimal_text, percentile_text, probability_text
 from pages.explain import cache
 from pages.explain.choices import EIGENCAM, Choice
 from pages.explain.question import CLASS, SIMILARITY, WORDS, Question, Shown, Subject
 from ui import cache as shared
 from ui import state
 from ui.components import HeatPicture, heat
-from ui.components.cards import percentile_text, similarity_text
 from ui.text import plain
 
 _RAW_HELP = (
@@ -182,13 +182,13 @@ def described(subject: Subject) -> str:
 def _score(gallery: Gallery, model: str, question: Question, score: float) -> None:
     """Draw the number that is explained."""
     if question.kind == SIMILARITY:
-        st.metric("Similarity", similarity_text(score))
+        st.metric("Similarity", decimal_text(score))
         indexed = percentile_of(gallery, model, score)
         st.caption(indexed or "not indexed: no percentile")
     elif question.kind == CLASS:
         st.metric(plain(f"Probability of {question.words}"), probability_text(score))
     else:
-        st.metric("Similarity of picture and words", similarity_text(score))
+        st.metric("Similarity of picture and words", decimal_text(score))
 
 
 def _details(choice: Choice, explainer: Explainer, found: Sequence[Shown]) -> None:
@@ -211,11 +211,6 @@ def percentile_of(gallery: Gallery, model: str, similarity: float) -> str:
         return ""
     opened = shared.searcher(gallery.name, model)
     return percentile_text(float(opened.percentile(np.float32(similarity))))
-
-
-def probability_text(value: float) -> str:
-    """A probability with two decimals and no leading zero: .39, 1.00, <.01."""
-    return "<.01" if 0 < value < 0.005 else f"{value:.2f}".removeprefix("0")
 
 
 def _downloads(choice: Choice, model: str, found: Sequence[Shown]) -> None:

@@ -8,13 +8,13 @@ import streamlit as st
 
 from aina_core.errors import InputError
 from aina_core.explain import Places, colour_table
+from aina_core.numbers import decimal_text
 from pages.explain import cache
 from pages.explain.choices import Choice
 from pages.explain.maps import described
 from pages.explain.question import Subject
 from ui import state
 from ui.components import HeatPicture, Mark, heat
-from ui.components.cards import similarity_text
 from ui.settings import number_of
 from ui.text import plain
 
@@ -86,7 +86,7 @@ def _marked(found: Places, subjects: tuple[Subject, Subject], links: int) -> lis
         marks = []
         for number, link in enumerate(strongest, start=1):
             y, x, height, width = link[place]
-            text = f"{number}: cosine {similarity_text(link[2])}"
+            text = f"{number}: cosine {decimal_text(link[2])}"
             marks.append(Mark(x + left, y + top, width, height, number, text))
         down, across, height, width = side.seen
         drawn.append(
@@ -117,9 +117,9 @@ def _matched(
         return pictures
     if match.heat is None:
         st.info("Every place of the other picture matches it alike: there is nothing to draw.")
-    st.metric("Best match of the place", similarity_text(match.high))
+    st.metric("Best match of the place", decimal_text(match.high))
     st.caption(
-        f"Cosine of local features; the least alike place has {similarity_text(match.low)}. "
+        f"Cosine of local features; the least alike place has {decimal_text(match.low)}. "
         "The colours go from the one to the other."
     )
     drawn = list(pictures)

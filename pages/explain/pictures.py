@@ -9,11 +9,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import Gallery, open_gallery
+from aina_core.numbers import decimal_text
 from aina_core.search.searcher import Neighbour
 from pages.explain.question import Subject
 from ui import cache as shared
 from ui import page, query, serve, state
-from ui.components.cards import similarity_text
 from ui.text import plain
 
 _OFFERED = 24
@@ -86,7 +86,7 @@ def choose_reference(gallery: Gallery, place: DeltaGenerator) -> Subject | None:
     """
     now = state.current()
     near = _nearest(gallery, now)
-    similarity = {hit.id: similarity_text(hit.similarity) for hit in near}
+    similarity = {hit.id: decimal_text(hit.similarity) for hit in near}
     chosen = now.reference or ""
     options = list(dict.fromkeys([*([""] if near else []), *similarity, chosen]))
 

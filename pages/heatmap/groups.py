@@ -9,14 +9,15 @@ import numpy as np
 import streamlit as st
 
 from aina_core import figures
+from aina_core.csv_files import csv_text
+from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.groups import QUANTILES, GroupMatrix
 from pages.heatmap import cache
 from pages.heatmap.matrix import card, side_by_side
 from pages.heatmap.sets import Choice, write_labels
-from ui import serve, state, tables
+from ui import serve, state
 from ui.components import Picture, cards, plot
-from ui.components.cards import percentile_text, similarity_text
 from ui.settings import one_of
 
 _STATISTICS = {"mean": "mean", "low": "10%", "median": "median", "high": "90%"}
@@ -91,8 +92,8 @@ def _show_cell(opened: Searcher, found: GroupMatrix, first: int, second: int) ->
     if not np.isfinite(mean):
         st.caption("A group of one image has no pair in itself.")
         return
-    st.metric(f"Mean similarity under {opened.model}", similarity_text(mean))
-    low, middle, high = map(similarity_text, map(float, found.quantiles[:, first, second]))
+    st.metric(f"Mean similarity under {opened.model}", decimal_text(mean))
+    low, middle, high = map(decimal_text, map(float, found.quantiles[:, first, second]))
     st.caption(
         f"{percentile_text(float(opened.percentile(np.array(mean))))}; half of the pairs are above "
         f"{middle}, 8 of 10 between {low} and {high}"
@@ -113,4 +114,4 @@ def _group_table(found: GroupMatrix) -> str:
                 numbers = [found.mean[i, j], *found.quantiles[:, i, j]]
                 yield [first, second, *("" if np.isnan(x) else f"{x:.6f}" for x in numbers)]
 
-    return tables.to_csv(header, rows())
+    return csv_text(header, rows())

@@ -10,14 +10,15 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from aina_core import figures
+from aina_core.csv_files import csv_text
+from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.arrangement import ORDERS
 from aina_core.similarity.matrix import QUERY_ID, SimilarityMatrix
 from pages.heatmap import cache
 from pages.heatmap.sets import Choice
-from ui import actions, query, state, tables
+from ui import actions, query, state
 from ui.components import Card, Event, Picture, cards, plot
-from ui.components.cards import percentile_text, similarity_text
 from ui.image_cards import image_card
 from ui.settings import one_of
 
@@ -170,7 +171,7 @@ def _show_pair(
         actions.follow(event)
     similarities = found.values[:, first, second]
     for opened, similarity in zip(searchers, similarities, strict=True):
-        numbers.metric(f"Similarity under {opened.model}", similarity_text(float(similarity)))
+        numbers.metric(f"Similarity under {opened.model}", decimal_text(float(similarity)))
         numbers.caption(percentile_text(float(opened.percentile(similarity))))
 
 
@@ -208,4 +209,4 @@ def _matrix_table(found: SimilarityMatrix) -> str:
         for model, values in zip(found.models, found.values, strict=True)
         for name, row in zip(names, values, strict=True)
     )
-    return tables.to_csv(["model", "id", *names], rows)
+    return csv_text(["model", "id", *names], rows)

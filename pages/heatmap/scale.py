@@ -6,13 +6,14 @@ import numpy as np
 import streamlit as st
 
 from aina_core import figures
+from aina_core.csv_files import csv_text
+from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.distribution import Distribution
 from aina_core.similarity.ladder import TOLERANCE, LadderPair, Rung
 from pages.heatmap import cache
-from ui import serve, tables
+from ui import serve
 from ui.components import Card, cards, plot
-from ui.components.cards import percentile_text, similarity_text
 from ui.text import plain
 
 _MOST = 50_000  # pairs of a heat map of which the distribution is drawn
@@ -55,7 +56,7 @@ def _verdict(found: Distribution) -> str:
     middle, high = np.quantile(found.baseline, [0.5, 0.99]).tolist()
     text = (
         f"Under {found.model}, half of the random pairs of this gallery are above "
-        f"{similarity_text(middle)}, and one in a hundred above {similarity_text(high)}."
+        f"{decimal_text(middle)}, and one in a hundred above {decimal_text(high)}."
     )
     if found.auc is None:
         return f"{text} Its labels give no pairs to compare them with."
@@ -69,7 +70,7 @@ def _verdict(found: Distribution) -> str:
 def _distribution_table(found: Distribution) -> str:
     kinds = {"one label": found.within, "two labels": found.between, "random": found.baseline}
     rows = ([kind, f"{x:.6f}"] for kind, values in kinds.items() for x in values.tolist())
-    return tables.to_csv(["pairs", "similarity"], rows)
+    return csv_text(["pairs", "similarity"], rows)
 
 
 def show_ladder(opened: Searcher) -> None:
@@ -117,4 +118,4 @@ def _ladder_table(rungs: list[Rung]) -> str:
         for r in rungs
         for p in r.pairs
     )
-    return tables.to_csv(["step", "first", "second", "similarity", "percentile"], rows)
+    return csv_text(["step", "first", "second", "similarity", "percentile"], rows)

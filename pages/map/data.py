@@ -18,13 +18,13 @@ from starlette.routing import Route
 
 from aina_core.errors import AinaError, InputError
 from aina_core.index import similarities
+from aina_core.numbers import decimal_text, percentile_text
 from aina_core.projection import Settings
 from aina_core.search.searcher import Neighbour, Searcher
 from pages.map import cache
 from pages.map.cache import OpenMap
 from ui import cache as shared
 from ui import serve
-from ui.components import percentile_text, similarity_text
 from ui.terms import read_query
 
 _MOST_DESCRIBED = 500
@@ -136,8 +136,7 @@ def _named(gallery: str, hit: Neighbour) -> dict[str, str]:
         "label": hit.label,
         "text": hit.annotation.caption,
         "thumbnail": serve.thumbnail_url(gallery, hit.sha256),
-        "number": f"similarity {similarity_text(hit.similarity)}, "
-        + percentile_text(hit.percentile),
+        "number": f"similarity {decimal_text(hit.similarity)}, " + percentile_text(hit.percentile),
     }
 
 

@@ -6,10 +6,11 @@ from collections import Counter
 
 import streamlit as st
 
+from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, uploads, valid_name
 from aina_core.search.searcher import Searcher
-from ui import actions, navigation, selection, state, tables
+from ui import actions, navigation, selection, state
 from ui import page as widgets
 from ui.components import cards
 from ui.image_cards import image_card
@@ -90,7 +91,7 @@ def _as_gallery(opened: Searcher, ids: list[str]) -> None:
 
 def _table(opened: Searcher, ids: list[str]) -> str:
     rows = ([image_id, *_described(opened, image_id)] for image_id in ids)
-    return tables.to_csv(["id", "label", "caption"], rows)
+    return csv_text(["id", "label", "caption"], rows)
 
 
 def _described(opened: Searcher, image_id: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from aina_core import figures, jobs
+from aina_core.csv_files import csv_text
 from aina_core.projection import Settings
 from aina_core.search.searcher import Neighbour, Searcher
 from pages.map import cache
@@ -16,7 +17,7 @@ from pages.map.cache import OpenMap
 from pages.map.data import MapAddress
 from pages.map.settings import NAMES, View, arguments, describe
 from ui import cache as shared
-from ui import query, selection, serve, state, tables
+from ui import query, selection, serve, state
 from ui.components import Clicked, Cloud, Lassoed, Picture, plot, scatter
 from ui.text import plain
 
@@ -185,7 +186,7 @@ def _table(opened: Searcher, found: OpenMap, vector: np.ndarray) -> str:
     near = opened.similarities(vector)
     rows = np.sort(found.points.rows)
     places = found.projection.coordinates
-    return tables.to_csv(
+    return csv_text(
         ["id", *axes, "label", "similarity to the query"],
         (
             [opened.ids[row], *places[row].tolist(), opened.annotations[row].label, near[row]]
@@ -231,7 +232,7 @@ def _relative(opened: Searcher, found: OpenMap, vector: np.ndarray, settings: Se
     )
     st.download_button(
         "CSV",
-        tables.to_csv(
+        csv_text(
             ["id", "label", "similarity", "distance"],
             [[h.id, h.label, h.similarity, 1 - h.similarity] for h in hits],
         ),

@@ -8,11 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from aina_core import jobs, models
+from aina_core.csv_files import csv_text
 from aina_core.disk import paths
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import FAST, ModelSpec
-from ui import tables
 from ui.text import plain
 
 _MEGABYTE = 1_000_000
@@ -65,7 +65,7 @@ def table() -> None:
         },
     )
     header = list(rows[0])
-    csv = tables.to_csv(header, ([row[name] for name in header] for row in rows))
+    csv = csv_text(header, ([row[name] for name in header] for row in rows))
     st.download_button("CSV", csv, "models.csv", "text/csv", icon=":material/download:")
 
 

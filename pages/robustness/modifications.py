@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from aina_core.gallery import Gallery
+from aina_core.numbers import decimal_text, estimate_text, percentile_text
 from aina_core.studies import Run
 from aina_core.studies import shown as drawing
-from aina_core.studies.verdict import by_separation, short, span
+from aina_core.studies.verdict import by_separation
 from pages.robustness.cards import Pair, Shown, original_card, show_pairs, version_card
 from ui import state
-from ui.components import Card, Picture, percentile_text, plot
+from ui.components import Card, Picture, plot
 from ui.settings import one_of
 from ui.text import plain
 
@@ -81,10 +82,10 @@ def _pairs(gallery: Gallery, run: Run, model: str, change: str) -> None:
     st.subheader(plain(f"{change} under {model}"))
     st.markdown(
         plain(
-            f"Median cosine {short(found['median'])} {span(found['intervals']['median'])}, mean "
-            f"{short(found['mean'])} {span(found['intervals']['mean'])}, n = {found['n']}; random "
-            f"pairs: median {short(base['median'])}, mean {short(base['mean'])}. "
-            f"ROC AUC {short(found['auc'])} {span(found['intervals']['auc'])}."
+            f"Median cosine {estimate_text(found['median'], found['intervals']['median'])}, mean "
+            f"{estimate_text(found['mean'], found['intervals']['mean'])}, n = {found['n']}; random "
+            f"pairs: median {decimal_text(base['median'])}, mean {decimal_text(base['mean'])}. "
+            f"ROC AUC {estimate_text(found['auc'], found['intervals']['auc'])}."
         )
     )
     places = run.settings.models.index(model), run.settings.changes.index(change)

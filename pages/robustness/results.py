@@ -7,11 +7,12 @@ import json
 import pandas as pd
 import streamlit as st
 
+from aina_core.csv_files import csv_text
 from aina_core.gallery import Gallery
 from aina_core.studies import Run, shown, studies
 from aina_core.studies.tables import HEADER, cells, compare, rows
 from pages.robustness import cache, choose, hits, modifications
-from ui import navigation, state, tables
+from ui import navigation, state
 from ui.text import plain
 
 _LINES = 400  # of a table on the page; the CSV has all
@@ -86,7 +87,7 @@ def _downloads(run: Run) -> None:
     )
     places[1].download_button(
         "CSV",
-        lambda: tables.to_csv(HEADER, (cells(row) for row in rows(run.results))),
+        lambda: csv_text(HEADER, (cells(row) for row in rows(run.results))),
         file_name=f"{run.id}.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -174,7 +175,7 @@ def _compare(run: Run) -> None:
     st.dataframe(pd.DataFrame(lines, columns=header), hide_index=True, height=360)
     st.download_button(
         "CSV",
-        lambda: tables.to_csv(header, lines),
+        lambda: csv_text(header, lines),
         file_name="studies-compared.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from aina_core import models
+from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.models import ModelSpec
 from aina_core.search.classes import Guess
@@ -12,7 +13,7 @@ from aina_core.search.query import find_class
 from aina_core.search.results import OfClass
 from aina_core.search.searcher import Searcher
 from pages.search import cache
-from ui import actions, state, tables
+from ui import actions, state
 from ui.components import cards
 from ui.image_cards import hit_card
 from ui.text import plain
@@ -65,7 +66,7 @@ def _table(found: OfClass) -> str:
         [rank, hit.id, f"{hit.probability:.6f}", hit.label, hit.annotation.caption]
         for rank, hit in enumerate(found.nearest(found.count), start=1)
     )
-    return tables.to_csv(header, rows)
+    return csv_text(header, rows)
 
 
 def what_is_it(opened: Searcher, spec: ModelSpec) -> None:

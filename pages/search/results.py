@@ -8,10 +8,11 @@ import numpy as np
 import streamlit as st
 
 from aina_core import figures
+from aina_core.csv_files import csv_text
 from aina_core.search.pairs import Reranked
 from aina_core.search.searcher import Neighbour, Result, Searcher
 from pages.search import pair_order
-from ui import actions, state, tables
+from ui import actions, state
 from ui.components import cards, plot
 from ui.image_cards import hit_card
 from ui.text import plain
@@ -190,4 +191,4 @@ def _table(hits: list[Neighbour]) -> str:
         ]
         for rank, hit in enumerate(hits, start=1)
     )
-    return tables.to_csv(header, rows)
+    return csv_text(header, rows)

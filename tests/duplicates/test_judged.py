@@ -29,7 +29,7 @@ from aina_core.errors import (
 )
 from aina_core.gallery import create, update
 from aina_core.images import read_image
-from aina_core.jobs import never, silent
+from aina_core.progress import never, silent
 from aina_core.search.searcher import Searcher
 
 # ── matched points ───────────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,7 @@ from aina_core.duplicates.pairs import (
 )
 from aina_core.errors import InputError, StoppedError, UnknownNameError
 from aina_core.index.matmul import device_for, reaching, reaching_on
-from aina_core.jobs import never, silent
+from aina_core.progress import never, silent
 from aina_core.search.searcher import Searcher
 from benchmarks.synthetic import clusters, gallery_of
 

@@ -9,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from aina_core import jobs
+from aina_core.csv_files import csv_text
 from aina_core.duplicates import find_pairs, read_choices, stored_checked, turned_pairs
 from aina_core.duplicates.suggestion import suggest
 from aina_core.gallery import create, update
@@ -130,7 +131,7 @@ def test_the_csv(gallery):
     opened = Searcher(gallery, "tiny")
     found = find_pairs(opened, 0.9).above(0.995)
     known = duplicates_cache.duplicate_groups("mine", "tiny", found, 0.995, "largest", turned=False)
-    text = page.tables.to_csv(page.core.COLUMNS, page.core.table(opened, known, "largest"))
+    text = csv_text(page.core.COLUMNS, page.core.table(opened, known, "largest"))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert sum(row["decision"] == "keep" for row in rows) == len(known.groups)
     assert {row["id"] for row in rows} >= {"<b>.jpg", "camera/1.jpg"}

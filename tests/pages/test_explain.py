@@ -25,12 +25,12 @@ from aina_core.explain import (
 from aina_core.explain.faithfulness import Faithfulness
 from aina_core.gallery import create, open_gallery, update, uploads
 from aina_core.gallery.indexing import index
+from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from pages.explain import cache, checks, pictures
 from pages.explain.question import Question, Subject
 from tests.support.app import App, without_weights
 from ui.components import HeatPicture, Place, encode_map
-from ui.components.cards import percentile_text, similarity_text
 from ui.components.heat import decode_place
 
 EXPLAIN = "explain"
@@ -124,7 +124,7 @@ def test_both_maps_are_those_of_the_core_each_from_its_own_side(gallery, explain
         assert drawn["seen"] == pytest.approx([left, top, width, height])
         assert drawn["window"] == [0, 0, one.shape[1], one.shape[0]]
         assert f"{found.raw_max:.2g}" in captions(app)
-    assert metrics(app)["Similarity"] == similarity_text(found.score)
+    assert metrics(app)["Similarity"] == decimal_text(found.score)
 
 
 def test_what_lowers_it(gallery, explainer_of):
@@ -382,7 +382,7 @@ def test_the_strongest_matches_are_linked(gallery, explainer_of):
     for mark, other, link in zip(first["marks"], second["marks"], found.strongest(5), strict=True):
         for shown, (top, left, height, width) in zip((mark, other), link[:2], strict=True):
             assert shown["box"] == pytest.approx([left, top, width, height])
-        assert similarity_text(link[2]) in mark["text"]
+        assert decimal_text(link[2]) in mark["text"]
     app.set("slider", "aina.explain.links", 0)
     assert not sent(app, "parts")[0]["marks"]
 
@@ -406,7 +406,7 @@ def test_a_click_shows_what_matches_in_the_other_picture(gallery, explainer_of, 
     row = found.cosines[found.a.cell(50.5, 40.5)]
     scaled = (values - row.min()) / (row.max() - row.min())
     assert np.abs(shown[inside] - 255 * scaled[inside]).max() <= 1
-    assert metrics(app)["Best match of the place"] == similarity_text(float(row.max()))
+    assert metrics(app)["Best match of the place"] == decimal_text(float(row.max()))
     app.click("Forget the place")
     assert "explain.place" not in app.link
 
@@ -416,7 +416,7 @@ def test_a_place_in_a_crop_is_the_same_place(gallery, explainer_of):
     own = pixels(gallery, CHELSEA)[5:75, 10:70]
     found = explainer_of("tiny").places(own, pixels(gallery, COFFEE))
     row = found.cosines[found.a.cell(45.5, 30.5)]
-    assert metrics(app)["Best match of the place"] == similarity_text(float(row.max()))
+    assert metrics(app)["Best match of the place"] == decimal_text(float(row.max()))
     assert sent(app, "parts")[0]["point"] == [40, 50]
 
 
@@ -492,8 +492,8 @@ def test_crops_are_drawn_one_after_the_other(gallery, explainer_of):
     for drawn, row in zip(sent(app, "crops")[1:], rows, strict=True):
         assert drawn["window"] == list(row.box)
         assert (levels(drawn["heat"]) == np.rint(row.explanation.map * 255)).all()
-        assert f"to the whole {similarity_text(row.to_whole)}" in drawn["lines"]
-        assert f"to the reference {similarity_text(row.to_reference)}" in drawn["lines"]
+        assert f"to the whole {decimal_text(row.to_whole)}" in drawn["lines"]
+        assert f"to the reference {decimal_text(row.to_reference)}" in drawn["lines"]
         assert any(line.startswith(row.top_class) for line in drawn["lines"])
     app.click("Remove crop 2")
     assert [x["window"] for x in sent(app, "crops")][1:] == [list(boxes[n]) for n in (0, 2, 3)]
@@ -547,8 +547,8 @@ def test_what_the_curves_say():
     curves = [1 - steps, steps, 1 - steps**2, steps**2]
     found = Faithfulness(0.5, 0.5, 0.7, 0.3, steps, *curves)
     words = checks.in_words(found, opposite=False)
-    assert "After hiding the 20% that the map marks most it is .800" in words
-    assert "after hiding a random 20% .960: it should fall faster" in words
+    assert "After hiding the 20% that the map marks most it is 0.800" in words
+    assert "after hiding a random 20% 0.960: it should fall faster" in words
     assert words.startswith("The score is 1.000. ") and "both ways" in words
     worse = dataclasses.replace(found, deletion=0.8, insertion=0.2)
     assert "do not believe it" in checks.in_words(worse, opposite=False)

@@ -22,7 +22,7 @@ from aina_core.embedding import load_embedder
 from aina_core.errors import InputError, ModelError, StoppedError
 from aina_core.exchange import MANIFEST, parts, read_manifest
 from aina_core.gallery import create, update
-from aina_core.jobs import never, silent
+from aina_core.progress import never, silent
 from aina_core.spark.index import spark_index
 from aina_core.spark.steps import run
 from tests.support.process import ROOT

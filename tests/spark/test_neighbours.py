@@ -13,8 +13,8 @@ from aina_core.disk import paths
 from aina_core.duplicates import gather
 from aina_core.duplicates.pairs import compute_pairs
 from aina_core.index.exact import ExactIndex
-from aina_core.jobs import never, silent
 from aina_core.models import DEFAULT
+from aina_core.progress import never, silent
 from aina_core.search.searcher import Searcher
 from aina_core.spark import block_pairs, blocks, duplicates, near_pairs, neighbour_tasks, partials
 from aina_core.spark import neighbour_tasks as finding

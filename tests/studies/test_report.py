@@ -8,9 +8,9 @@ import pytest
 
 from aina_core import figures, studies
 from aina_core.gallery import create, update
+from aina_core.numbers import decimal_text
 from aina_core.studies import report
 from aina_core.studies import shown as drawing
-from aina_core.studies.verdict import short
 from tests.support.studies import CHANGES, TWO
 
 
@@ -76,7 +76,9 @@ def test_the_heat_table_shows_the_figures(studied):
         for row, model in enumerate(order):
             parts = run.results["models"][model]["modifications"]
             assert trace.z[row].tolist() == [parts[change][shown] for change in CHANGES]
-            assert list(trace.text[row]) == [short(parts[change][shown]) for change in CHANGES]
+            assert list(trace.text[row]) == [
+                decimal_text(parts[change][shown]) for change in CHANGES
+            ]
         assert trace.meta["rows"] == [0, 1] and trace.meta["columns"] == [2, 3, 4, 5]
 
 
@@ -130,10 +132,10 @@ def test_every_modification_stands_beside_random_pairs(studied):
     header, lines = drawing.change_table(run, "tiny")
     assert [line[0] for line in lines] == [*CHANGES, "all", "random pairs"]
     part = run.results["models"]["tiny"]["modifications"]["mirrored"]
-    assert lines[0][header.index("median cosine")].startswith(short(part["median"]))
-    assert lines[0][header.index("ROC AUC")].startswith(short(part["auc"]))
+    assert lines[0][header.index("median cosine")].startswith(decimal_text(part["median"]))
+    assert lines[0][header.index("ROC AUC")].startswith(decimal_text(part["auc"]))
     base = run.results["models"]["tiny"]["baseline"]
-    assert lines[-1][header.index("mean")].startswith(short(base["mean"]))
+    assert lines[-1][header.index("mean")].startswith(decimal_text(base["mean"]))
     header, lines = drawing.agreement_table(studied.runs["retrieval"])
     assert len(lines) == 1 and header[3:] == [f"{n} shared" for n in range(5, -1, -1)]
     assert drawing.agreement_table(run)[1] == []
@@ -147,7 +149,7 @@ def test_published_stands_beside_ours(studied):
     changed = studies.Run(run.summary, {**run.results, "published": [with_one]}, [], {})
     ((line),) = drawing.published_table(changed)[1]
     ours = run.results["models"]["tiny"]["3"]["precision"]
-    assert line[3].startswith(short(ours["mean"])) and line[4] == ".989"
+    assert line[3].startswith(decimal_text(ours["mean"])) and line[4] == "0.989"
     assert line[-1] == "otherwise"
 
 

@@ -10,8 +10,8 @@ from aina_core.changes import modifications
 from aina_core.embedding import load_embedder, preprocess
 from aina_core.errors import InputError
 from aina_core.gallery import Annotation, create, update
-from aina_core.jobs import never, silent
 from aina_core.models.trained import recipe_of
+from aina_core.progress import never, silent
 from aina_core.training import train
 from aina_core.training.checkpoints import runs_folder
 from aina_core.training.evaluation import Judged

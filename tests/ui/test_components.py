@@ -7,8 +7,9 @@ import math
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from aina_core.numbers import decimal_text, percentile_text
 from ui.components import Card, Event, Pasted, clamp_box
-from ui.components.cards import _drawn, decode_event, percentile_text, similarity_text
+from ui.components.cards import _drawn, decode_event
 from ui.components.paste import MAX_BYTES, decode_pasted
 
 JUNK = [None, "", 3, [], {}, {"id": 1, "action": "search"}, {"id": ["a"]}, {"action": "search"}]
@@ -70,12 +71,12 @@ def test_an_event_names_card_and_action():
         (1.0, "1.000"),
         (0.99999, "1.000"),
         (0, ".000"),
-        (-0.12, "−.120"),
+        (-0.12, "−0.120"),
         (-1e-9, ".000"),
     ],
 )
 def test_similarity_text(similarity, text):
-    assert similarity_text(similarity) == text
+    assert decimal_text(similarity) == text
 
 
 @pytest.mark.parametrize(

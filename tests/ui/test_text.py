@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from ui.tables import to_csv
+from aina_core.csv_files import csv_text
 from ui.text import plain
 
 MARKDOWN = [
@@ -50,11 +50,11 @@ FORMULAS = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "-1+1", "-", "--1", "-1.e"]
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_in_a_table_becomes_text(text):
-    found = list(csv.reader(io.StringIO(to_csv(["a"], [[text]]), newline="")))
+    found = list(csv.reader(io.StringIO(csv_text(["a"], [[text]]), newline="")))
     assert found == [["a"], [f"'{text}"]]
 
 
 @pytest.mark.parametrize("cell", ["-0.120000", "-3", "0.5", "x", 'a "b", c', "a\nb", -0.5, 3, None])
 def test_numbers_and_texts_stay_what_they_are(cell):
-    found = list(csv.reader(io.StringIO(to_csv(["a", "b"], [[cell, 1]]), newline="")))
+    found = list(csv.reader(io.StringIO(csv_text(["a", "b"], [[cell, 1]]), newline="")))
     assert found[1] == ["" if cell is None else str(cell), "1"]

@@ -6,7 +6,7 @@ back, and one JavaScript file beside it. Texts travel as JSON and are drawn with
 so a file's name can never become HTML. What comes back is untrusted and is checked here.
 """
 
-from ui.components.cards import Action, Card, Event, cards, percentile_text, similarity_text
+from ui.components.cards import Action, Card, Event, cards
 from ui.components.cropper import Box, clamp_box, cropper
 from ui.components.heat import HeatPicture, Mark, Place, encode_map, heat
 from ui.components.paste import Pasted, paste_zone
@@ -34,9 +34,7 @@ __all__ = [
     "encode_map",
     "heat",
     "paste_zone",
-    "percentile_text",
     "plot",
     "ranks",
     "scatter",
-    "similarity_text",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from aina_core.numbers import decimal_text, percentile_text
 from ui.components._mount import component, no_callback
 
 
@@ -84,18 +85,6 @@ def decode_event(value: Any, ids: set[str], actions: set[str]) -> Event | None:
     return Event(id_, action) if id_ in ids and action in actions else None
 
 
-def similarity_text(similarity: float) -> str:
-    """A similarity with three decimals and no leading zero: .934, −.120, 1.000."""
-    text = f"{abs(similarity):.3f}"
-    return ("−" if similarity < 0 and float(text) else "") + text.removeprefix("0")
-
-
-def percentile_text(percentile: float) -> str:
-    """A percentile in words, rounded down so that only a true 1 reads as 100%."""
-    shown = math.floor(percentile * 1000 + 1e-6) / 10
-    return f"nearer than {shown:.1f}% of pairs" if shown < 100 else "nearer than 100% of pairs"
-
-
 def _drawn(card: Card) -> dict[str, Any]:
     """What the browser needs of a card; absent is absent, and NaN (no JSON) is absent too."""
     drawn: dict[str, Any] = {"id": card.id, "thumbnail": card.thumbnail}
@@ -103,7 +92,7 @@ def _drawn(card: Card) -> dict[str, Any]:
         if text := getattr(card, name):
             drawn[name] = str(text)
     if card.similarity is not None and math.isfinite(card.similarity):
-        drawn["similarity"] = similarity_text(card.similarity)
+        drawn["similarity"] = decimal_text(card.similarity)
         drawn["bar"] = round(min(max(float(card.similarity), 0.0), 1.0), 4)
     if card.probability is not None and math.isfinite(card.probability):
         drawn["probability"] = f"{card.probability:.1%}"

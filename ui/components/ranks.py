@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aina_core.figures import SHARED
+from aina_core.numbers import decimal_text, percentile_text
 from ui.components._mount import component, no_callback
-from ui.components.cards import Action, Event, decode_event, percentile_text, similarity_text
+from ui.components.cards import Action, Event, decode_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _drawn(row: Row, *, first: bool) -> dict[str, Any]:
         "id": row.id,
         "thumbnail": row.thumbnail,
         "label": row.label,
-        "similarity": similarity_text(row.similarity),
+        "similarity": decimal_text(row.similarity),
         "percentile": f"{math.floor(row.percentile * 1000 + 1e-6) / 10:.1f}%",
         "words": percentile_text(row.percentile),
         "number": row.number,
