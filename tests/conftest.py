@@ -9,7 +9,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dataclasses
-import fcntl
 import shutil
 import signal
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from aina_core.cli import main
@@ -192,8 +192,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     what the first of several workers builds."""
     base = tmp_path_factory.getbasetemp()
     built = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
-    with built.with_suffix(".lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(built.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         if not built.exists():
             making = built.with_suffix(".making")
             patch.setenv("AINA_HOME", str(making))

@@ -48,6 +48,13 @@ def test_pictures_and_links_exist():
             assert (ROOT / target).exists(), target
 
 
+def test_the_architecture_names_files_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for name in re.findall(r"`((?:\w+/)*\w+\.(?:py|js|toml))`", text):
+        found = [ROOT / name, ROOT / "aina_core" / name]
+        assert "NAME" in name or "/" not in name or any(path.exists() for path in found), name
+
+
 def test_the_variables_are_those_of_the_code():
     code = "".join(path.read_text() for path in (ROOT / "aina_core").rglob("*.py"))
     named = set(re.findall(r'environ\.get\("(AINA_\w+)"', code))
