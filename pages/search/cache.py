@@ -1,4 +1,4 @@
-"""What a network recognises: its classes, or labels in words."""
+"""What the Search page keeps: classes and labels of pictures, hits in the order of a head for pairs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import streamlit as st
 from aina_core.gallery import open_gallery
 from aina_core.search import classes
 from aina_core.search.classes import Guess
-from aina_core.search.query import Term
-from aina_core.search.results import OfClass
+from aina_core.search.pairs import Reranked, rerank
+from aina_core.search.query import Term, one_picture
+from aina_core.search.results import OfClass, Result
 from aina_core.search.searcher import Searcher
-from ui.cache import embedder, embedding, filters, searcher_at
+from ui.cache import embedder, embedding, filters, result, searcher_at
 from ui.state import State
 
 
@@ -51,3 +52,30 @@ def labels_of(opened: Searcher, picture: Term, labels: tuple[str, ...]) -> list[
 @st.cache_resource(show_spinner="Reading the labels …", max_entries=32)
 def _label_vectors(model: str, labels: tuple[str, ...]) -> np.ndarray:
     return classes.label_vectors(embedder(model), labels)
+
+
+def reranked(state: State) -> Reranked:
+    """The nearest to the query of a state, the most probable first (see `search.pairs.rerank`).
+
+    Raises:
+        InputError: the query is not one picture, or the model judges no pairs.
+    """
+    picture = one_picture(state.query)
+    generation = open_gallery(state.gallery).generation(state.model)
+    asked = (*filters(state), state.exact, state.k, state.threshold)
+    return _reranked(state.gallery, state.model, generation, picture, asked, result(state))
+
+
+@st.cache_resource(show_spinner="Judging pairs …", max_entries=16)
+def _reranked(
+    gallery: str,
+    model: str,
+    generation: tuple[int, str],
+    picture: Term,
+    asked: tuple[object, object, bool, int, float | None],
+    _found: Result,
+) -> Reranked:
+    opened = searcher_at(gallery, model, generation)
+    vector = embedding(opened, picture)[0]
+    *_, k, threshold = asked
+    return rerank(opened, _found, vector, embedder(model), k=k, threshold=threshold)

@@ -7,7 +7,7 @@ import streamlit as st
 from aina_core.errors import AinaError
 from aina_core.models import ModelName
 from aina_core.search.pairs import FEWEST, MOST, Reranked
-from pages.search import rerank_cache
+from pages.search import cache
 from ui import state
 from ui.text import plain
 
@@ -33,7 +33,7 @@ def choose() -> Reranked | None:
     if not on:
         return None
     try:
-        return rerank_cache.reranked(now)
+        return cache.reranked(now)
     except AinaError as error:
         st.warning(plain(f"{error} Shown are the nearest, by their similarity."))
         return None

@@ -11,6 +11,7 @@ from aina_core.gallery import create, update
 from aina_core.numbers import decimal_text
 from aina_core.studies import report
 from aina_core.studies import shown as drawing
+from aina_core.studies.verdict import by_separation
 from tests.support.studies import CHANGES, TWO
 
 
@@ -70,7 +71,7 @@ def test_names_are_text_in_a_report(home, embedder, pictures, tmp_path):
 
 def test_the_heat_table_shows_the_figures(studied):
     run = studied.runs["modifications"]
-    order = studies.words.by_separation(run.results)
+    order = by_separation(run.results)
     for shown in drawing.SHOWN:
         (trace,) = drawing.modification_table(run, shown).data
         for row, model in enumerate(order):
