@@ -1,4 +1,4 @@
-"""What the Search page keeps: classes and labels of pictures, hits in the order of a head for pairs."""
+"""What the Search page caches: predicted classes, and hits in the order of a pair head."""
 
 from __future__ import annotations
 
