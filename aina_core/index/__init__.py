@@ -3,7 +3,7 @@
 Three kinds, one interface. "exact" compares a query with every row. "annoy" and "hnsw" compare it
 with a few rows that a stored index proposes; the similarities that they return are computed from
 the stored vectors by the same function, so all kinds agree on every pair that they both show.
-Importing this package imports neither torch nor Annoy nor hnswlib.
+Importing this package imports neither torch nor Annoy nor usearch.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from aina_core.errors import DamagedError, UnknownNameError
 from aina_core.index import reduced
 from aina_core.index.annoy_index import AnnoyBackend
 from aina_core.index.exact import ExactIndex, all_similarities, similarities
-from aina_core.index.hnsw import HnswBackend
 from aina_core.index.reduced import Backend
+from aina_core.index.usearch_index import UsearchBackend
 from aina_core.progress import Progress
 
 __all__ = ["KINDS", "Index", "all_similarities", "check_index", "open_index", "similarities"]
 
 _BACKENDS: dict[str, Backend] = {
-    backend.kind: backend for backend in (AnnoyBackend(), HnswBackend())
+    backend.kind: backend for backend in (AnnoyBackend(), UsearchBackend())
 }
 #: The kinds of index.
 KINDS: tuple[str, ...] = tuple(sorted([ExactIndex.kind, *_BACKENDS]))

@@ -1,4 +1,4 @@
-"""What Annoy and hnswlib share: rows reduced to their principal axes, and an exact re-rank.
+"""What Annoy and usearch share: rows reduced to their principal axes, and an exact re-rank.
 
 A native index over full embeddings spends its time on memory: 1280 numbers a row. Here it holds
 the rows on their 96 first principal axes and only proposes candidates, and the full vectors
@@ -19,6 +19,7 @@ import numpy as np
 from aina_core.disk import files
 from aina_core.errors import GalleryError
 from aina_core.index import exact
+from aina_core.index.principal import FIT_ROWS, sample, spectrum
 from aina_core.progress import Progress
 
 _FORMAT = 1
@@ -29,7 +30,6 @@ _AXES = 96
 # inner products best, and those are the similarities; centring them first changed nothing.
 _DAMPING = -0.2
 _LEAST_VARIANCE = 1e-6  # relative to the largest: damping must not raise rounding to a signal
-_FIT_ROWS = 20_000
 _BLOCK_ROWS = 4096
 _SAMPLE_ROWS = 200
 _TARGET = 0.99
@@ -41,7 +41,7 @@ _ROWS_PER_PROPOSAL = 5  # a proposal costs about as much time as comparing so ma
 class Proposer(Protocol):
     """An open native index over reduced rows."""
 
-    def propose(self, query: np.ndarray, wanted: int) -> Sequence[int]:
+    def propose(self, query: np.ndarray, wanted: int) -> Sequence[int] | np.ndarray:
         """Propose about `wanted` different rows for a reduced query (axes,) float32."""
         ...
 
@@ -194,7 +194,7 @@ def build(
     return index
 
 
-def principal_axes(vectors: np.ndarray) -> np.ndarray:
+def damped_axes(vectors: np.ndarray) -> np.ndarray:
     """Fit the damped principal axes, uncentred, on a sample of the rows.
 
     Args:
@@ -204,12 +204,7 @@ def principal_axes(vectors: np.ndarray) -> np.ndarray:
         (dim, a) float32, where a is 96, or dim if that is less.
     """
     count, dim = vectors.shape
-    rows = _sample(count, _FIT_ROWS)
-    moments = np.zeros((dim, dim))
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = vectors[rows[start : start + _BLOCK_ROWS]]  # (b, dim)
-        moments += block.T @ block
-    variances, directions = np.linalg.eigh(moments)  # ascending
+    variances, directions = spectrum(vectors, sample(count, FIT_ROWS, _SEED))  # ascending
     kept = slice(None, -min(_AXES, dim) - 1, -1)
     variance = np.maximum(variances[kept], variances[-1] * _LEAST_VARIANCE)
     scale = (variance / variances[-1]) ** _DAMPING  # (a,)
@@ -226,16 +221,10 @@ def _needs_proposals(count: int) -> bool:
     return count > _FIRST_CANDIDATES * _ROWS_PER_PROPOSAL
 
 
-def _sample(count: int, size: int) -> np.ndarray:
-    """At most `size` rows, chosen by the seed, ascending."""
-    chosen = np.random.default_rng(_SEED).choice(count, min(size, count), replace=False)
-    return np.sort(chosen)
-
-
 def _write_files(backend: Backend, vectors: np.ndarray, aside: Path, report: Progress) -> None:
     native, axes_name = (aside / name for name in _names(backend.kind))
     report("axes", 0, 1)
-    axes = principal_axes(vectors)
+    axes = damped_axes(vectors)
     report("axes", 1, 1)
     np.save(axes_name, axes, allow_pickle=False)
     blocks = _reduced(vectors, axes, report)
@@ -271,7 +260,7 @@ def _tune(
     index = ReducedIndex(kind, vectors, axes, proposer, _FIRST_CANDIDATES, 1.0)
     if proposer is None:
         return index
-    rows = _sample(len(vectors), _SAMPLE_ROWS)
+    rows = sample(len(vectors), _SAMPLE_ROWS, _SEED)
     queries = vectors[rows]
     truth = exact.search(vectors, queries, _K + 1)
     while True:
