@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aina_core import images
 from aina_core.changes.modifications import CROPS, crop_box
+from aina_core.explain.explainer import Explainer
 from aina_core.explain.explanation import Crop, Explanation
 from aina_core.explain.targets import CLASS, Target, class_target, similarity_target
-
-if TYPE_CHECKING:
-    from aina_core.explain.explainer import Explainer
 
 
 @dataclass(frozen=True, eq=False)
