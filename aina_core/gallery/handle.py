@@ -24,7 +24,6 @@ from aina_core.errors import (
     InputError,
 )
 from aina_core.gallery.catalogue import Catalogue, ImageRecord
-from aina_core.gallery.reduction import Reduction, open_reduction
 from aina_core.gallery.vectors.store import Vectors, VectorStore
 
 #: What a gallery's name looks like.
@@ -153,21 +152,6 @@ class Gallery:
             raise DamagedError(
                 f"The vectors of {model} in the gallery {self.name} are damaged: {error} "
                 "Index the gallery again to compute them anew."
-            ) from None
-
-    def reduction(self, vectors: Vectors) -> Reduction | None:
-        """Open what vectors of this gallery were reduced by; None where they were not.
-
-        Raises:
-            DamagedError: it is missing or damaged.
-        """
-        model = str(vectors.manifest["fingerprint"].get("model"))
-        try:
-            return open_reduction(self.store(model), vectors.manifest)
-        except DamagedError as error:
-            raise DamagedError(
-                f"The vectors of {model} in the gallery {self.name} cannot be used: {error} "
-                f"Index it again: {self.index_command(model)}"
             ) from None
 
     def without_pictures(self) -> str:

@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from aina_core.errors import DamagedError
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
 from aina_core.gallery.labels import Labels
 from aina_core.gallery.scan import Found
+from aina_core.gallery.vectors.generation import Row
 
 _BATCH = 256
 _CACHE_KIB = 64 << 10
@@ -71,15 +71,6 @@ class Task:
     known: ImageRecord | None
     row_of: str | None
     shown: bool
-
-
-class Row(NamedTuple):
-    """A row of the next generation, and whether it stands in the journal or the last generation."""
-
-    id: str
-    sha256: str
-    journaled: bool
-    row: int
 
 
 @dataclass(frozen=True)

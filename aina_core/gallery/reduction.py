@@ -23,23 +23,21 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from aina_core.disk import arrays
 from aina_core.errors import DamagedError, InputError
-from aina_core.gallery.plan import Changes, Row
+from aina_core.gallery.handle import Gallery
+from aina_core.gallery.plan import Changes
 from aina_core.gallery.update import UpdateReport
-from aina_core.gallery.vectors.generation import Vectors, file_names
+from aina_core.gallery.vectors.generation import Row, Vectors, file_names
 from aina_core.gallery.vectors.journal import Journal
 from aina_core.gallery.vectors.store import VectorStore
 from aina_core.index.principal import PrincipalAxes, principal_axes
 from aina_core.models import ModelName
 from aina_core.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from aina_core.gallery import Gallery
 
 _BLOCK_ROWS = 4096
 # What is left of a unit vector that is this short on the axes is rounding, and no direction.
@@ -99,6 +97,22 @@ def open_reduction(store: VectorStore, manifest: Mapping[str, Any]) -> Reduction
     except (KeyError, TypeError, AttributeError):
         pass  # said below
     raise DamagedError("The axes that the vectors were reduced by are missing or damaged.")
+
+
+def reduction_of(gallery: Gallery, vectors: Vectors) -> Reduction | None:
+    """Open what vectors of a gallery were reduced by; None where they were not.
+
+    Raises:
+        DamagedError: it is missing or damaged; the message says what to do.
+    """
+    model = str(vectors.manifest["fingerprint"].get("model"))
+    try:
+        return open_reduction(gallery.store(model), vectors.manifest)
+    except DamagedError as error:
+        raise DamagedError(
+            f"The vectors of {model} in the gallery {gallery.name} cannot be used: {error} "
+            f"Index it again: {gallery.index_command(model)}"
+        ) from None
 
 
 def reduce(

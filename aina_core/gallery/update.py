@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +12,12 @@ from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError
 from aina_core.gallery.catalogue import ImageRecord
+from aina_core.gallery.handle import Gallery
 from aina_core.gallery.labels import Labels
-from aina_core.gallery.looking import look
 from aina_core.gallery.plan import Changes, Plan, Task
-from aina_core.gallery.scan import walk
+from aina_core.gallery.scan import look, walk
 from aina_core.gallery.vectors.journal import Journal
 from aina_core.progress import Progress, Stop, never, silent
-
-if TYPE_CHECKING:
-    from aina_core.gallery import Gallery
 
 #: Images between two commits to the journal: what a kill costs, with those in flight, at most 256.
 CHUNK = 128

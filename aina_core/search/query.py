@@ -10,14 +10,17 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from aina_core import images
 from aina_core.embedding import Embedder
-from aina_core.errors import InputError
+from aina_core.errors import ImageError, InputError
+from aina_core.gallery import uploads
 from aina_core.models import place_of
+from aina_core.search.opened import Opened
 
 Box = tuple[int, int, int, int]
 
@@ -200,6 +203,58 @@ def embed_query(embedder: Embedder, data: bytes, crop: Box | None = None) -> np.
         float32 (dim,), of unit length.
     """
     return embed_picture(embedder, data, crop)[0]
+
+
+def term_vector(
+    opened: Opened, term: Term, embedder: Callable[[], Embedder]
+) -> tuple[np.ndarray, float]:
+    """Return the unit vector of one term of a query in the space of a gallery's rows, and a norm.
+
+    See `term_embedding`; a member's is the stored row.
+    """
+    if term.kind == IMAGE and term.crop is None:
+        return opened.vector(term.value), opened.norm(term.value)
+    vector, norm = term_embedding(opened, term, embedder)
+    return opened.reduced(vector), norm
+
+
+def term_embedding(
+    opened: Opened, term: Term, embedder: Callable[[], Embedder]
+) -> tuple[np.ndarray, float]:
+    """Return the unit vector of one term of a query, and the length that it had before.
+
+    Args:
+        opened: the gallery whose ids the terms name, under the model.
+        term: a picture, or words, of which no length is known: it is 0.
+        embedder: loads the model `opened.source`; asked only where a vector is not stored.
+
+    Returns:
+        float32 (dim,), as that model gives it, and its norm.
+
+    Raises:
+        InputError: the gallery has no such image, or the model no text tower.
+        ImageError: a picture cannot be used, or the crop lies outside; the message names it.
+        GalleryError: see `Opened.embedded` and `Opened.checked`.
+    """
+    if term.kind == TEXT:
+        return opened.checked(embedder()).embed_text([term.value])[0], 0.0
+    if term.kind == IMAGE and term.crop is None:
+        (row,), (matrix, norms) = opened.rows([term.value]), opened.embedded
+        return np.array(matrix[row]), float(norms[row])
+    name = {UPLOAD: "that was uploaded", FILE: Path(term.value).name}.get(term.kind, term.value)
+    loaded = opened.checked(embedder())
+    try:
+        return embed_picture(loaded, _bytes(opened, term), term.crop)
+    except ImageError as error:
+        reason = str(error).rstrip(".")
+        raise ImageError(f"The image {name} cannot be used: {reason}.") from None
+
+
+def _bytes(opened: Opened, term: Term) -> bytes:
+    """The bytes of the picture of a term."""
+    if term.kind == IMAGE:
+        return opened.gallery.read(term.value)
+    return images.read_bytes(Path(term.value)) if term.kind == FILE else uploads.query(term.value)
 
 
 def find_class(names: Sequence[str], typed: str) -> int:

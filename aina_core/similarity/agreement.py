@@ -10,7 +10,7 @@ import numpy as np
 
 from aina_core.errors import InputError
 from aina_core.progress import Progress, Stop, never, silent
-from aina_core.search import nearest as finding
+from aina_core.search import neighbours
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.overlap import overlaps, shared_by_all
 
@@ -92,7 +92,7 @@ def agreement(
         StoppedError: it was stopped.
     """
     ids = _checked(searchers, k)
-    found = [finding.nearest(s, ids, k, progress=progress, stop=stop) for s in searchers]
+    found = [neighbours.nearest(s, ids, k, progress=progress, stop=stop) for s in searchers]
     return _compare(searchers, k, ids, found)
 
 
@@ -103,9 +103,9 @@ def stored_agreement(searchers: Sequence[Searcher], k: int) -> Agreement | None:
         InputError: as `agreement`.
     """
     ids = _checked(searchers, k)
-    if len(ids) <= finding.MOST_QUICK:
+    if len(ids) <= neighbours.MOST_QUICK:
         return agreement(searchers, k)
-    kept = (finding.stored(searcher, ids, k) for searcher in searchers)
+    kept = (neighbours.stored(searcher, ids, k) for searcher in searchers)
     found = [one for one in kept if one is not None]
     return _compare(searchers, k, ids, found) if len(found) == len(searchers) else None
 
@@ -153,7 +153,7 @@ def _shared(first: Searcher, others: Sequence[Searcher]) -> Sequence[str]:
 
 
 def _compare(
-    searchers: Sequence[Searcher], k: int, ids: Sequence[str], found: Sequence[finding.Nearest]
+    searchers: Sequence[Searcher], k: int, ids: Sequence[str], found: Sequence[neighbours.Nearest]
 ) -> Agreement:
     lists = {s.model: one.neighbours for s, one in zip(searchers, found, strict=True)}
     pairs = [_pair(first, second, lists, k) for first, second in combinations(lists, 2)]

@@ -14,7 +14,8 @@ from aina_core.errors import ImageError, InputError
 from aina_core.gallery import Gallery
 from aina_core.index import similarities
 from aina_core.models import ModelName
-from aina_core.search.searcher import Searcher, embed_query
+from aina_core.search.query import embed_query
+from aina_core.search.searcher import Searcher
 
 Box = tuple[int, int, int, int]
 

@@ -12,8 +12,8 @@ from aina_core.gallery import create, update
 from aina_core.models import ModelName
 from aina_core.models import spec as model_registry
 from aina_core.models.weights import FolderFile
-from aina_core.search.query import FILE, Term
-from aina_core.search.searcher import Searcher, term_vector
+from aina_core.search.query import FILE, Term, term_vector
+from aina_core.search.searcher import Searcher
 
 
 def test_the_query_is_left_out_by_id_and_a_copy_of_it_is_not(gallery, embedder, photos):

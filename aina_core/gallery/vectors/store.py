@@ -31,9 +31,15 @@ import numpy as np
 
 from aina_core.disk import paths
 from aina_core.errors import DamagedError
-from aina_core.gallery.plan import Row
-from aina_core.gallery.vectors.baseline import random_pairs
-from aina_core.gallery.vectors.generation import FORMAT, Vectors, file_names, is_complete, map_array
+from aina_core.gallery.vectors.generation import (
+    FORMAT,
+    Row,
+    Vectors,
+    file_names,
+    is_complete,
+    map_array,
+    random_pairs,
+)
 from aina_core.gallery.vectors.journal import Journal
 
 
