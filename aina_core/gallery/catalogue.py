@@ -27,6 +27,7 @@ CREATE TABLE changes (number INTEGER NOT NULL);
 INSERT INTO changes VALUES (0);
 PRAGMA user_version = {_FORMAT};
 """
+_IMAGES = "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +112,13 @@ class Catalogue:
     def images(self) -> dict[str, ImageRecord]:
         """Return every image and every failure, by id, in the order of the ids."""
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images ORDER BY id"
-            )
+            rows = connection.execute(f"{_IMAGES} ORDER BY id")
             return {row[0]: ImageRecord(*row) for row in rows}
 
     def rows_of_images(self) -> Iterator[tuple]:
         """Yield the fields of every image and failure, in the order of the ids, a few at a time."""
         with self._connection() as connection:
-            yield from connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images ORDER BY id"
-            )
+            yield from connection.execute(f"{_IMAGES} ORDER BY id")
 
     def rows_of_annotations(self) -> Iterator[tuple]:
         """Yield (id, label, caption, columns as JSON) of what the labels file named, likewise."""
@@ -133,18 +130,14 @@ class Catalogue:
     def image(self, image_id: str) -> ImageRecord | None:
         """Return one image or failure, or None."""
         with self._connection() as connection:
-            row = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images WHERE id=?",
-                (image_id,),
-            ).fetchone()
+            row = connection.execute(f"{_IMAGES} WHERE id=?", (image_id,)).fetchone()
         return ImageRecord(*row) if row else None
 
     def by_checksum(self, sha256: str) -> ImageRecord | None:
         """Return an image whose file has these bytes, or None."""
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images "
-                "WHERE sha256=? AND failure IS NULL ORDER BY id LIMIT 1",
+                f"{_IMAGES} WHERE sha256=? AND failure IS NULL ORDER BY id LIMIT 1",
                 (sha256,),
             ).fetchone()
         return ImageRecord(*row) if row else None
@@ -197,10 +190,7 @@ class Catalogue:
     def failures(self) -> list[ImageRecord]:
         """Return the files that are not usable, in the order of their ids."""
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images "
-                "WHERE failure IS NOT NULL ORDER BY id"
-            )
+            rows = connection.execute(f"{_IMAGES} WHERE failure IS NOT NULL ORDER BY id")
             return [ImageRecord(*row) for row in rows]
 
     def version(self) -> int:

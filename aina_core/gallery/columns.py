@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import operator
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from typing import overload
 
 import numpy as np
 
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
 from aina_core.gallery.labels import folder_label
 from aina_core.gallery.vectors.generation import Vectors
+from aina_core.gallery.vectors.row_keys import Rows
 
 _BLOCK = 4096  # rows
 _NO_COLUMNS = "{}"
@@ -25,7 +24,7 @@ _NOTHING = ("", 0, 0, "", 0, 0, None)
 _MOST_LISTED = 50_000
 
 
-class Records(Sequence[ImageRecord | None]):
+class Records(Rows[ImageRecord | None]):
     """The record of each row; None where the catalogue has none.
 
     Args:
@@ -59,22 +58,14 @@ class Records(Sequence[ImageRecord | None]):
     def __len__(self) -> int:
         return len(self._ids)
 
-    @overload
-    def __getitem__(self, row: int) -> ImageRecord | None: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[ImageRecord | None]: ...
-
-    def __getitem__(self, row: int | slice) -> ImageRecord | list[ImageRecord | None] | None:
-        if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
-        at = _place(row, len(self))
-        if at in self._others:
-            return self._others[at]
-        size, mtime_ns, width, height = self._numbers[:, at].tolist()
-        return ImageRecord(self._ids[at], size, mtime_ns, self._checksums[at], width, height)
+    def _at(self, row: int) -> ImageRecord | None:
+        if row in self._others:
+            return self._others[row]
+        size, mtime_ns, width, height = self._numbers[:, row].tolist()
+        return ImageRecord(self._ids[row], size, mtime_ns, self._checksums[row], width, height)
 
 
-class Annotations(Sequence[Annotation]):
+class Annotations(Rows[Annotation]):
     """What is said of each row's image: by a labels file, or else by its folder.
 
     Attributes:
@@ -88,19 +79,11 @@ class Annotations(Sequence[Annotation]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    @overload
-    def __getitem__(self, row: int) -> Annotation: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[Annotation]: ...
-
-    def __getitem__(self, row: int | slice) -> Annotation | list[Annotation]:
-        if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
-        at = _place(row, len(self))
+    def _at(self, row: int) -> Annotation:
         columns = {
-            name: value for name, words in self.columns.items() if (value := words[at]) is not None
+            name: value for name, words in self.columns.items() if (value := words[row]) is not None
         }
-        return Annotation(self.labels[at] or "", self._captions[at] or "", columns)
+        return Annotation(self.labels[row] or "", self._captions[row] or "", columns)
 
     def words(self, column: str) -> Words:
         """Return the values of a column; of one that nobody named, none at all."""
@@ -178,14 +161,6 @@ class _Step:
         return found
 
 
-def _place(row: int, count: int) -> int:
-    """A row, counted from the end where it is negative."""
-    at = operator.index(row)
-    if not -count <= at < count:
-        raise IndexError(f"There is no row {at}.")
-    return at % count
-
-
 class Words:
     """A text for each row, or none.
 
@@ -259,7 +234,7 @@ class Collecting:
 _NONE = np.empty(0, np.int8)
 
 
-class _Packed(Sequence[str]):
+class _Packed(Rows[str]):
     """Many texts as one, with the places where each begins."""
 
     def __init__(self, texts: Collection[str]) -> None:
@@ -270,11 +245,6 @@ class _Packed(Sequence[str]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def __getitem__(self, place):  # type: ignore[no-untyped-def]
-        if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"There is no text {place}.")
-        at = place % len(self)
-        part = self._bytes[self._starts[at] : self._starts[at + 1]]
+    def _at(self, row: int) -> str:
+        part = self._bytes[self._starts[row] : self._starts[row + 1]]
         return part.decode(errors="surrogatepass")

@@ -8,13 +8,14 @@ Importing this package imports neither torch nor Annoy nor usearch.
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from aina_core.disk import files
-from aina_core.errors import DamagedError, UnknownNameError
+from aina_core.errors import DamagedError, InputError, UnknownNameError
 from aina_core.index import reduced
 from aina_core.index.annoy_index import AnnoyBackend
 from aina_core.index.exact import ExactIndex, all_similarities, similarities
@@ -95,7 +96,8 @@ def open_index(
     if kind == ExactIndex.kind:
         return ExactIndex(vectors)
     backend = _backend(kind)
-    backend.require()
+    if importlib.util.find_spec(backend.package) is None:
+        raise InputError(f"The {kind} index needs a package; run: pip install {backend.package}")
     identity = reduced.identify(backend, vectors.shape, checksum)
     problem = files.find_problem(folder, identity)
     if problem is None:

@@ -51,17 +51,14 @@ class Backend(Protocol):
 
     Attributes:
         kind: the index's kind.
-        package: the library's name on PyPI; its version is part of an index's identity.
+        package: the library's name on PyPI, and in Python; its version is part of an index's
+            identity.
         settings: what it was told, JSON values.
     """
 
     kind: str
     package: str
     settings: dict[str, int]
-
-    def require(self) -> None:
-        """Raise InputError with the command that installs the library, where it is missing."""
-        ...
 
     def build(
         self, blocks: Iterable[np.ndarray], count: int, dim: int, path: Path, seed: int

@@ -5,14 +5,11 @@ usearch is optional; the index says how to install it.
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-
-from aina_core.errors import InputError
 
 _LINKS = 16
 _EFFORT = 200  # candidates looked at for the links of a new row
@@ -24,10 +21,6 @@ class UsearchBackend:
     kind = "hnsw"
     package = "usearch"
     settings = {"links": _LINKS, "effort": _EFFORT}  # noqa: RUF012  read only
-
-    def require(self) -> None:
-        if importlib.util.find_spec("usearch") is None:
-            raise InputError("The hnsw index needs a package; run: pip install usearch")
 
     def build(
         self, blocks: Iterable[np.ndarray], count: int, dim: int, path: Path, seed: int
