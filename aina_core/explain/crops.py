@@ -50,7 +50,7 @@ def explain_crops(
         explainer: the model.
         pixels: uint8 (height, width, 3), upright RGB.
         boxes: (x, y, width, height) each.
-        reference_pixels: what crops are held against, uint8 (height, width, 3); None for nothing.
+        reference_pixels: what crops are compared with, uint8 (height, width, 3); None for nothing.
         target: what each crop's map explains; by default its similarity to the reference; without
             one its likeliest class; for a model without classes its similarity to the whole.
         method: one of `METHODS`.

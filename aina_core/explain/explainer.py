@@ -233,7 +233,7 @@ class Explainer:
         return float((self._network.unit(a) * self._network.unit(b)).sum().clamp(-1, 1))
 
     def places(self, a_pixels: np.ndarray, b_pixels: np.ndarray) -> places.Places:
-        """Hold the places of two pictures against each other.
+        """Compare the places of two pictures.
 
         Raises:
             InputError: the model has no layer of places that is known.

@@ -1,4 +1,4 @@
-"""Occlusion: hide a part, look how far the score falls. Needs no gradient and no layer.
+"""Occlusion: hide a part and measure how far the score falls. Needs no gradient and no layer.
 
 Zeiler and Fergus, Visualizing and understanding convolutional networks (2014). A part is hidden by
 blur, not by grey, so that no edge appears that was not there.

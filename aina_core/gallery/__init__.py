@@ -7,7 +7,7 @@
       catalogue.sqlite  what is known of every image (`catalogue.py`)
       images/           the files themselves, only where they were uploaded or made here
       models/M/         vectors and index of the model M (`vectors/store.py`)
-      duplicates.json   which of its duplicates the user keeps, where somebody has chosen
+      duplicates.json   which of its duplicates the user keeps, once any have been chosen
       lock              held by the one writer
 """
 

@@ -1,7 +1,7 @@
-"""What the catalogue says of the rows of a generation, as columns of numbers.
+"""What the catalogue knows about the rows of a generation, as columns of numbers.
 
 A million records and annotations as objects take over a gigabyte; as columns they take some tens
-of megabytes, and an object is made of those that are asked for.
+of megabytes, and objects are made only of those that are asked for.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Records(Rows[ImageRecord | None]):
         checksums: of the files that the rows were computed from.
 
     Attributes:
-        usable: bool (n,), the rows whose file is an image, and the same as when it was embedded.
+        usable: bool (n,), the rows whose file is an image, unchanged since it was embedded.
     """
 
     def __init__(self, ids: Sequence[str], checksums: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class Records(Rows[ImageRecord | None]):
         self._others: dict[int, ImageRecord | None] = {}
 
     def take(self, start: int, checksums: Sequence[str], rows: Sequence[tuple | None]) -> None:
-        """Take down what the catalogue says of some rows, from row `start` on."""
+        """Set the records of some rows, from row `start` on."""
         part = slice(start, start + len(rows))
         known = [row or _NOTHING for row in rows]
         _, sizes, times, found, widths, heights, failures = zip(*known, strict=True)
@@ -66,7 +66,7 @@ class Records(Rows[ImageRecord | None]):
 
 
 class Annotations(Rows[Annotation]):
-    """What is said of each row's image: by a labels file, or else by its folder.
+    """The annotation of each row's image: from a labels file, or else from its folder.
 
     Attributes:
         labels: of all rows.
@@ -86,13 +86,13 @@ class Annotations(Rows[Annotation]):
         return Annotation(self.labels[row] or "", self._captions[row] or "", columns)
 
     def words(self, column: str) -> Words:
-        """Return the values of a column; of one that nobody named, none at all."""
+        """Return the values of a column; all None for a column that does not exist."""
         found = self.columns.get(column)
         return Words(np.full(len(self), -1, np.int8), []) if found is None else found
 
 
 def open_known(catalogue: Catalogue, vectors: Vectors) -> tuple[Records, Annotations]:
-    """Read what a catalogue says of the rows of a generation, in one pass over both."""
+    """Read what a catalogue knows about the rows of a generation, in one pass over both."""
     records = Records(vectors.ids, vectors.checksums)
     images, said = _Step(catalogue.rows_of_images()), _Step(catalogue.rows_of_annotations())
     labels, captions, columns = Collecting(), Collecting(), dict[str, Collecting]()
@@ -113,12 +113,12 @@ def open_known(catalogue: Catalogue, vectors: Vectors) -> tuple[Records, Annotat
 
 
 def _unsaid(image_id: str) -> tuple[str, str, str, str]:
-    """What is said of an image that no labels file names."""
+    """The annotation of an image that no labels file names."""
     return image_id, folder_label(image_id), "", _NO_COLUMNS
 
 
 def _collect(columns: dict[str, Collecting], start: int, further: Sequence[str]) -> None:
-    """Take down the further columns of some rows, JSON texts, from row `start` on."""
+    """Collect the further columns of some rows, JSON texts, from row `start` on."""
     for place, text in enumerate(further, start):
         for name, value in json.loads(text).items() if text != _NO_COLUMNS else ():
             if name not in columns:
@@ -131,7 +131,7 @@ class _Step:
     """Rows that begin with an id, taken in step with ascending ids.
 
     Args:
-        rows: ascending by their ids; those that nobody asks for are passed over.
+        rows: ascending by their ids; those that are not asked for are skipped.
     """
 
     def __init__(self, rows: Iterator[tuple]) -> None:
@@ -186,7 +186,7 @@ class Words:
     def texts(self, rows: np.ndarray) -> list[str]:
         """Return the texts of rows, int64 (m,); of those without one, the empty text."""
         codes = self.codes[rows].tolist()
-        # only those that occur: of many texts each is unpacked
+        # only those that occur, since each text may have to be unpacked
         names = {code: "" if code < 0 else self.names[code] for code in set(codes)}
         return [names[code] for code in codes]
 
@@ -206,7 +206,7 @@ class Words:
 
 
 class Collecting:
-    """Words that are told one after the other."""
+    """Collects words one after the other."""
 
     def __init__(self) -> None:
         self._codes = array("i")
@@ -224,7 +224,7 @@ class Collecting:
             self._codes.extend(array("i", [-1]) * (count - len(self._codes)))
 
     def words(self) -> Words:
-        """Return them, in as few bytes as they need."""
+        """Return the words, in as few bytes as their number needs."""
         count = len(self._places)
         kind = np.int8 if count < 1 << 7 else np.int16 if count < 1 << 15 else np.int32
         codes = np.frombuffer(self._codes, np.int32).astype(kind) if self._codes else _NONE
@@ -235,7 +235,7 @@ _NONE = np.empty(0, np.int8)
 
 
 class _Packed(Rows[str]):
-    """Many texts as one, with the places where each begins."""
+    """Many texts as one, with the offset of each."""
 
     def __init__(self, texts: Collection[str]) -> None:
         encoded = [text.encode(errors="surrogatepass") for text in texts]

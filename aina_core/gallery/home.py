@@ -18,10 +18,9 @@ _OWN_NAMES = re.compile(r"images|models|lock|catalogue\..*|\.?duplicates\..*|\.g
 
 
 def galleries() -> list[str]:
-    """Return the names of the galleries there are, `demo` first, then by the alphabet.
+    """Return the names of all galleries, `demo` first, the others alphabetically.
 
-    One whose own record is damaged is left out: nothing can be done with it but `open_gallery`,
-    which says so.
+    A gallery whose own record is damaged is left out: `open_gallery` says what is wrong with it.
     """
     found = []
     for path in paths.home().glob("*/gallery.json"):
@@ -33,7 +32,7 @@ def galleries() -> list[str]:
 
 
 def open_gallery(name: str) -> Gallery:
-    """Return the gallery of a name.
+    """Open the gallery of a name.
 
     Raises:
         UnknownNameError: there is none.
@@ -46,11 +45,11 @@ def open_gallery(name: str) -> Gallery:
 
 
 def create(name: str, root: Path | None) -> Gallery:
-    """Return the gallery of a name, making it when there is none.
+    """Open the gallery of a name; create it if there is none.
 
     Args:
         name: see `valid_name`.
-        root: the folder of its images; None for a gallery that keeps its images itself.
+        root: the folder of its images; None for a gallery that stores its images itself.
 
     Raises:
         InputError: the name cannot be used, or the folder is, holds or lies in AINA's own.
@@ -76,8 +75,8 @@ def make_aside(folder: Path, root: Path | None, *, pictures: bool = True) -> Gal
     """Return a new gallery that no reader sees until `Gallery.put_in_place`.
 
     Args:
-        folder: of its records, named as the gallery shall be; in a hidden folder of the home.
-        root: of its images; None for none, or for a gallery that keeps them itself.
+        folder: of its records, named as the gallery will be; in a hidden folder of the home.
+        root: of its images; None for none, or for a gallery that stores them itself.
         pictures: whether its images have files.
 
     Raises:
@@ -90,10 +89,10 @@ def make_aside(folder: Path, root: Path | None, *, pictures: bool = True) -> Gal
 
 
 def given_root(root: Path) -> Path:
-    """Return the folder of images that a person has given, links resolved.
+    """Check a folder of images that somebody has named, and return it with links resolved.
 
-    The images that another gallery keeps may be a gallery's too: a given folder is only read. When
-    the other is deleted, its images are gone, as when any folder is.
+    It may be the folder of images that another gallery stores, since a gallery only reads its
+    folder. When that gallery is deleted, the images are gone, as with any folder.
 
     Raises:
         InputError: it is, holds or lies in AINA's own, or its path cannot be written down.
@@ -113,7 +112,7 @@ def given_root(root: Path) -> Path:
 
 
 def _given_folder(root: Path) -> Path:
-    """Return the folder that a person has given, links resolved.
+    """Return a folder that somebody has named, links resolved.
 
     Raises:
         GalleryError: it is missing.
@@ -122,7 +121,7 @@ def _given_folder(root: Path) -> Path:
     try:
         folder = root.expanduser().resolve()
         exists = folder.is_dir()
-    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, nobody's home
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, an unknown user
         exists = False
     if not exists:
         raise GalleryError(f"The folder {root} is missing; give a folder that exists.")
@@ -134,10 +133,10 @@ def _given_folder(root: Path) -> Path:
 
 
 def _make(folder: Path, root: Path | None, *, pictures: bool = True) -> None:
-    """Make a gallery's records, unless another process does so at the same moment.
+    """Create a gallery's records, unless another process has just done so.
 
     Raises:
-        InputError: the folder holds what is not AINA's.
+        InputError: the folder holds files that are not AINA's.
     """
     if folder.exists() and not all(_OWN_NAMES.fullmatch(path.name) for path in folder.iterdir()):
         raise InputError(

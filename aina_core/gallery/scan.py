@@ -17,14 +17,14 @@ from aina_core.gallery.catalogue import ImageRecord
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that calls itself a picture.
+    """A file whose name ends like a picture's.
 
     Attributes:
-        id: its path relative to the folder, with "/".
+        id: its path relative to the folder, separated by "/".
         path: where it is.
-        size: in bytes; 0 when it cannot be asked (a broken link).
-        mtime_ns: time of change; 0 when it cannot be asked.
-        problem: why it cannot be named or asked; None when it can.
+        size: in bytes; 0 when it is unknown, as of a broken link.
+        mtime_ns: time of change; 0 when it is unknown.
+        problem: why it cannot be named or read; None when it can.
     """
 
     id: str
@@ -51,7 +51,7 @@ def scan(folder: Path) -> tuple[list[Found], list[str]]:
 def walk(folder: Path, unreadable: list[str]) -> Iterator[Found]:
     """Yield every file below a folder whose name ends like a picture's, in no order.
 
-    Hidden files and folders are passed over; links to files are followed, links to folders are not.
+    Hidden files and folders are skipped; links to files are followed, links to folders are not.
 
     Args:
         folder: where to begin.
@@ -133,8 +133,8 @@ def look(
         at_least: see `images.decode`.
 
     Returns:
-        What the catalogue is to know of it, and its pixels, uint8 (height, width, 3); None where
-        it is no usable picture, and the record says why.
+        Its record for the catalogue, and its pixels, uint8 (height, width, 3); None for the pixels
+        where it is no usable picture, and the record says why.
     """
     sha256 = ""
     try:

@@ -2,7 +2,7 @@
 
 Three kinds, one interface. "exact" compares a query with every row. "annoy" and "hnsw" compare it
 with a few rows that a stored index proposes; the similarities that they return are computed from
-the stored vectors by the same function, so all kinds agree on every pair that they both show.
+the stored vectors by the same function, so all kinds agree on every pair that they return.
 Importing this package imports neither torch nor Annoy nor usearch.
 """
 
@@ -54,8 +54,8 @@ class Index(Protocol):
             k: how many, at least 1.
             allowed: (n,) bool, the rows that may appear; None for all.
             effort: how many times the usual number of rows an approximate index looks at. The
-                measured recall holds for queries like the gallery's own images; one unlike them
-                all has its neighbours scattered over the index, and wants more.
+                measured recall holds for queries like the gallery's own images; a query unlike any
+                of them has its neighbours scattered over the index and needs more.
 
         Returns:
             Rows (q, k') int64 and their similarities (q, k') float32 in [-1, 1], descending, where
@@ -77,7 +77,7 @@ def open_index(
     rebuild: bool = True,
     progress: Progress | None = None,
 ) -> Index:
-    """Open the index stored in a folder, after verifying it; build it where it does not fit.
+    """Open and verify the index stored in a folder; build it where it does not fit.
 
     Args:
         kind: one of `KINDS`.

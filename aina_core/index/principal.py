@@ -32,7 +32,7 @@ class PrincipalAxes:
     def reduce(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors (n, dim) float32 on the axes: (n, a) float32.
 
-        A vector's result is the same to within rounding, whatever its company.
+        A vector's result does not depend on the others but for rounding.
         """
         reduced = np.empty((len(vectors), self.directions.shape[1]), np.float32)
         for start in range(0, len(vectors), _BLOCK_ROWS):

@@ -1,9 +1,9 @@
 """What Annoy and usearch share: rows reduced to their principal axes, and an exact re-rank.
 
 A native index over full embeddings spends its time on memory: 1280 numbers a row. Here it holds
-the rows on their 96 first principal axes and only proposes candidates, and the full vectors
-decide among them. How many candidates that takes depends on the gallery, so it is measured when
-the index is built, and kept with it.
+the rows on their first 96 principal axes and only proposes candidates, among which the full
+vectors decide. How many candidates that takes depends on the gallery, so it is measured when
+the index is built, and stored with it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Backend(Protocol):
         kind: the index's kind.
         package: the library's name on PyPI, and in Python; its version is part of an index's
             identity.
-        settings: what it was told, JSON values.
+        settings: its parameters, JSON values.
     """
 
     kind: str
@@ -127,7 +127,7 @@ class ReducedIndex:
         return rows, near
 
     def _wanted(self, k: int, eligible: int) -> int:
-        """How many proposals leave the usual number, in proportion to k, after the mask."""
+        """How many proposals are needed to leave enough, in proportion to k, after the mask."""
         if eligible == 0:
             return 0
         share = eligible / len(self._vectors)
@@ -135,7 +135,7 @@ class ReducedIndex:
 
 
 def identify(backend: Backend, shape: tuple[int, ...], checksum: str) -> dict[str, Any]:
-    """Return what an index must have been built of to serve vectors (n, dim) of that checksum."""
+    """Return the identity of an index that serves vectors (n, dim) of a checksum."""
     count, dim = shape
     try:
         version = importlib.metadata.version(backend.package)
@@ -156,7 +156,7 @@ def identify(backend: Backend, shape: tuple[int, ...], checksum: str) -> dict[st
 
 
 def load(backend: Backend, vectors: np.ndarray, folder: Path) -> ReducedIndex:
-    """Open a stored index in which `stored.find_problem` found none."""
+    """Open a stored index in which `files.find_problem` found no problem."""
     vectors = np.asarray(vectors)
     manifest = files.read_manifest(folder, backend.kind)
     axes, proposer = _open_files(backend, vectors, folder)
@@ -171,7 +171,7 @@ def build(
     identity: dict[str, Any],
     progress: Progress | None,
 ) -> ReducedIndex:
-    """Build and store an index, and find the number of candidates that it takes.
+    """Build and store an index, and find the number of candidates it needs.
 
     Raises:
         GalleryError: the folder cannot be written to.
@@ -214,7 +214,7 @@ def _names(kind: str) -> tuple[str, str]:
 
 
 def _needs_proposals(count: int) -> bool:
-    """A gallery so small that every search is exact stores a manifest and no files."""
+    """A gallery so small that every search is exact stores only a manifest."""
     return count > _FIRST_CANDIDATES * _ROWS_PER_PROPOSAL
 
 
@@ -250,7 +250,7 @@ def _open_files(
 def _tune(
     kind: str, vectors: np.ndarray, axes: np.ndarray, proposer: Proposer | None, report: Progress
 ) -> ReducedIndex:
-    """Raise the candidates by halves until index recall@10 reaches the target.
+    """Increase the candidates by half until index recall@10 reaches the target.
 
     That ends: with enough candidates the search is exact.
     """

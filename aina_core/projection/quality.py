@@ -1,4 +1,4 @@
-"""How far a projection may be believed: trustworthiness and the neighbours that it keeps."""
+"""How far a projection can be trusted: trustworthiness and the neighbours that it keeps."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _EQUAL = np.float32(1e-6)  # similarities nearer to each other than this are the
 
 @dataclass(frozen=True)
 class Quality:
-    """How near on the map and near under the model agree.
+    """How far nearness on the map agrees with nearness under the model.
 
     Attributes:
         trustworthiness: in [0, 1]; 1: whatever is among an image's k nearest on the map is among
             its k nearest under the model. What is not costs more the farther it is.
         preservation: in [0, 1], the share of an image's k nearest under the model that are among
             its k nearest on the map.
-        sample: how many images were asked: all, or 5,000 of more.
+        sample: how many images were measured: all, or 5,000 where there are more.
         k: 10, or fewer in a gallery of fewer than 21.
     """
 
@@ -49,7 +49,7 @@ def measure(
 ) -> Quality:
     """Measure a projection.
 
-    Images are asked for their neighbours among all, or among 20,000 of more. Trustworthiness
+    Neighbours are sought among all images, or among 20,000 where there are more. Trustworthiness
     is that of Venna and Kaski, Neighborhood preservation in nonlinear projection methods (2001)::
 
         T(k) = 1 − 2 / (N k (2n − 3k − 1)) · Σᵢ Σ_{j ∈ Uᵢ} max(0, r(i, j) − k)

@@ -33,7 +33,7 @@ from aina_core.search.searcher import Searcher
 MOST_NEIGHBOURS = 150
 #: How many rows the graph covers at most.
 MOST_ROWS = 50_000
-#: To how many principal components vectors can be reduced before.
+#: The most principal components that vectors can be reduced to for a graph.
 MAX_COMPONENTS = 1000
 #: Of the choice of rows, and of those that principal components are fitted on.
 SEED = 0
@@ -46,7 +46,7 @@ MOST_QUICK = 10_000
 _FORMAT = 1
 _BLOCK_BYTES = 64 << 20
 _BLOCK_ROWS = 512
-_KEPT = 20  # neighbours, so that another k need not be computed anew
+_KEPT = 20  # neighbours, so that another k rarely has to be recomputed
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +240,7 @@ def nearest(
 
 
 def stored(searcher: Searcher, ids: Sequence[str], k: int) -> Nearest | None:
-    """Return what `nearest` has kept of these images, verified; None where it has not."""
+    """Return what `nearest` has stored for these images, verified; None if nothing."""
     if len(ids) <= MOST_QUICK or not _folder(searcher).is_dir():
         return None
     kept = arrays.load(_folder(searcher), _nearest_identity(searcher, ids))
@@ -270,7 +270,7 @@ def _nearest(
 
 
 def without_itself(found: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Leave each row out of what was found for it.
+    """Remove each row from its own neighbours.
 
     Args:
         found: int64 (q, k + 1), rows in the order in which an index found them.
@@ -297,7 +297,7 @@ def _nearest_identity(searcher: Searcher, ids: Sequence[str]) -> dict[str, Any]:
 
 
 def blocks(count: int, step: int, phase: str, progress: Progress, stop: Stop) -> Iterator[slice]:
-    """Yield the parts of a number of rows, told of and asked whether to go on before each.
+    """Yield blocks of rows, reporting progress and checking for a stop before each.
 
     Raises:
         StoppedError: it was stopped.

@@ -1,4 +1,4 @@
-"""An opened gallery under one model: its rows, their images, and what is known of them."""
+"""A gallery opened under one model: its rows, their images, and what is known about them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Opened:
         gallery: the gallery.
         model: the model's full name.
         ids: image id of each row, ascending.
-        records: what the catalogue said of each row's file when it was opened.
-        annotations: what is said of each row's image.
+        records: the catalogue's record of each row's file when this was opened.
+        annotations: label, caption and columns of each row's image.
         count: how many images can be found: rows whose file has not changed since.
     """
 
@@ -58,7 +58,7 @@ class Opened:
         return self.gallery.name, self.model, generation, weights
 
     def checked(self, embedder: Embedder) -> Embedder:
-        """Return an embedder, if the rows were made with its weights; a name may get others.
+        """Return an embedder if the rows were made with its weights; a name may get new ones.
 
         Raises:
             GalleryError: they were not.
@@ -74,22 +74,22 @@ class Opened:
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        """What is recorded of the vectors: mode, precision, versions, agreement, …"""
+        """The manifest of the vectors: mode, precision, versions, agreement, …"""
         return self._vectors.manifest
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the file of vectors: what results that are kept were computed from."""
+        """SHA-256 of the file of vectors: it identifies what stored results were computed from."""
         return self._vectors.checksum
 
     @property
     def matrix(self) -> np.ndarray:
-        """float32 (n, dim), unit rows, read-only; those of changed files too."""
+        """float32 (n, dim), unit rows, read-only; includes rows whose file has changed."""
         return self._vectors.matrix
 
     @property
     def norms(self) -> np.ndarray:
-        """float32 (n,): the length of each row's embedding before it was made a unit; read-only."""
+        """float32 (n,): the length of each row's embedding before normalisation; read-only."""
         return self._vectors.norms
 
     @property
@@ -104,11 +104,11 @@ class Opened:
 
     @property
     def axes(self) -> PrincipalAxes | None:
-        """What rows were reduced by; None where they are not reduced."""
+        """The axes that the rows were reduced by; None where they are not reduced."""
         return None if self._reduction is None else self._reduction.axes
 
     def reduced(self, vector: np.ndarray) -> np.ndarray:
-        """Take a unit vector of `source` to the rows' own space: float32 (dim,) → (N,).
+        """Map a unit vector of `source` into the rows' own space: float32 (dim,) → (N,).
 
         The same vector where rows are not reduced.
         """
@@ -116,7 +116,7 @@ class Opened:
 
     @functools.cached_property
     def embedded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Unit rows of `source`, float32 (n, dim), and their norms: what a head is computed from.
+        """Unit rows of `source`, float32 (n, dim), and their norms: the input of a model's head.
 
         Raises:
             GalleryError: rows are reduced, and what they were reduced from has changed since.
@@ -180,7 +180,7 @@ class Opened:
         return np.array(self._vectors.matrix[self._row(image_id)])
 
     def norm(self, image_id: str) -> float:
-        """Return the length of an image's embedding before it was made a unit.
+        """Return the length of an image's embedding before normalisation.
 
         Raises:
             InputError: the gallery has no such image under this model.
@@ -188,7 +188,7 @@ class Opened:
         return float(self.norms[self._row(image_id)])
 
     def rows(self, image_ids: Sequence[str]) -> np.ndarray:
-        """Return where images stand in `matrix`, int64 (m,).
+        """Return the rows of images in `matrix`, int64 (m,).
 
         Raises:
             InputError: the gallery has no such image under this model.
@@ -196,15 +196,15 @@ class Opened:
         rows = self._found(image_ids)
         shown = self._shown(rows)
         if not shown.all():
-            self._row(image_ids[int(np.argmin(shown))])  # which says so
+            self._row(image_ids[int(np.argmin(shown))])  # raises
         return rows
 
     def _shown(self, rows: np.ndarray) -> np.ndarray:
-        """Which rows can be found, bool (m,); −1 is none."""
+        """Which rows can be found, bool (m,); −1 stands for no row."""
         return (rows >= 0) & self._valid[rows] if len(self.ids) else np.zeros(len(rows), bool)
 
     def _found(self, image_ids: Sequence[str]) -> np.ndarray:
-        """Rows of ids, int64 (m,), −1 for those that there are not."""
+        """Rows of ids, int64 (m,), −1 for unknown ids."""
         if image_ids is self.ids:
             return np.arange(len(self.ids))
         return self._places.find_all(image_ids, len(image_ids))
@@ -233,7 +233,7 @@ class Opened:
 
     @property
     def shown(self) -> np.ndarray:
-        """bool (n,): the rows whose file has not changed since; only they can be found."""
+        """bool (n,): the rows whose file has not changed since; only these can be found."""
         return self._valid
 
     @property

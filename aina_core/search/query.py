@@ -1,6 +1,6 @@
-"""What is asked for: pictures and texts, each with a weight, that become one vector.
+"""Queries: pictures and texts, each with a weight, that become one vector.
 
-The vector of a query of several terms is the weighted sum of their unit vectors, made a unit again
+The vector of a query of several terms is the weighted sum of their unit vectors, normalised
 (Rocchio's relevance feedback, 1971, with weights that people choose).
 """
 
@@ -29,7 +29,7 @@ IMAGE, FILE, UPLOAD, TEXT = KINDS = ("image", "file", "upload", "text")
 MAX_WEIGHT = 1000.0
 MAX_TEXT = 500
 
-# A sum shorter than this share of its parts is rounding and chance, and no direction any more.
+# A sum shorter than this share of its parts is rounding and chance: it has no direction.
 _VANISHING = 1e-3
 _WEIGHTED = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.DOTALL)
 _LISTED = 12
@@ -42,7 +42,7 @@ class Term(NamedTuple):
     Attributes:
         kind: one of `KINDS`.
         value: image id, path, name of an upload, or the words.
-        weight: how much it counts; below 0, what is like it is pushed away.
+        weight: how much it counts; below 0, images like it are pushed away.
         crop: (x, y, width, height) in pixels of the upright picture; None for all of it.
     """
 
@@ -53,10 +53,10 @@ class Term(NamedTuple):
 
 
 def check(term: Term) -> Term:
-    """Return a term, when it can be asked for.
+    """Check a term and return it.
 
     Raises:
-        InputError: it cannot; the message says why.
+        InputError: it is not valid; the message says why.
     """
     if not abs(term.weight) <= MAX_WEIGHT:  # not so for NaN either
         raise InputError(
@@ -75,7 +75,7 @@ def parse(kind: str, text: str, exists: Callable[[str], bool] = lambda _: False)
     Args:
         kind: one of `KINDS`.
         text: what was typed; a number after its last colon is the weight.
-        exists: whether there is a file, or an image, of a name; one that is named so wins.
+        exists: whether a file or an image of that name exists; if so, the text is its name.
 
     Raises:
         InputError: see `check`.
@@ -87,14 +87,14 @@ def parse(kind: str, text: str, exists: Callable[[str], bool] = lambda _: False)
 
 
 def combine(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """Return the weighted sum of unit vectors, made a unit.
+    """Return the normalised weighted sum of unit vectors.
 
     Args:
         vectors: float32 (m, dim), unit rows, m ≥ 1.
         weights: of each.
 
     Returns:
-        float32 (dim,), of unit length; the very vector where there is one, of a weight above 0.
+        float32 (dim,), of unit length; a single vector of positive weight unchanged.
 
     Raises:
         InputError: the terms cancel out, so that no direction is left.
@@ -143,7 +143,7 @@ def one_picture(terms: Sequence[Term]) -> Term:
     """Return the term of a query that is one picture, or a crop of one, and nothing else.
 
     Raises:
-        InputError: the query is something else; what judges pairs of pictures cannot take it.
+        InputError: the query is something else, which cannot be judged as a pair of pictures.
     """
     if len(terms) != 1 or terms[0].kind == TEXT or not terms[0].weight > 0:
         raise InputError(
@@ -185,7 +185,7 @@ def embed_picture(
         crop: (x, y, width, height) in pixels of the upright image; None for all of it.
 
     Returns:
-        float32 (dim,), of unit length, and the length that it had before.
+        float32 (dim,), of unit length, and its length before normalisation.
 
     Raises:
         ImageError: the bytes are no usable picture, or the crop lies outside.
@@ -197,7 +197,7 @@ def embed_picture(
 
 
 def embed_query(embedder: Embedder, data: bytes, crop: Box | None = None) -> np.ndarray:
-    """Embed an uploaded picture, as `embed_picture`, for who needs no norm.
+    """Embed an uploaded picture, as `embed_picture`, without its norm.
 
     Returns:
         float32 (dim,), of unit length.
@@ -258,7 +258,7 @@ def _bytes(opened: Opened, term: Term) -> bytes:
 
 
 def find_class(names: Sequence[str], typed: str) -> int:
-    """Return the place of the class of a name, or of the only one that contains what is typed.
+    """Return the index of the class with a name, or of the only one that contains the text typed.
 
     Raises:
         InputError: none does, or several do; the message lists them.
@@ -278,7 +278,7 @@ def find_class(names: Sequence[str], typed: str) -> int:
 
 
 def matching_classes(names: Sequence[str], typed: str) -> list[int]:
-    """Return the places of the classes that what is typed can mean; of one where it is a name.
+    """Return the indices of the classes that a text may mean; just one where it is a name.
 
     Raises:
         InputError: see `models.place_of`.

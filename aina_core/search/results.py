@@ -12,7 +12,7 @@ from aina_core.gallery import Annotation
 from aina_core.index import Index
 from aina_core.search.opened import Opened
 
-# One query has time that a thousand have not, and may be unlike anything in the gallery.
+# A single query can take more time than a batch, and may be unlike anything in the gallery.
 _EFFORT = 20
 
 
@@ -44,7 +44,7 @@ class Neighbour:
 
 
 def neighbour(opened: Opened, row: int, similarity: float) -> Neighbour:
-    """Return what is known of the hit in a row."""
+    """Return the hit in a row."""
     return Neighbour(
         opened.ids[row],
         float(similarity),
@@ -80,7 +80,7 @@ Hit = TypeVar("Hit", Neighbour, Recognised)
 
 
 class Ranking(Generic[Hit]):
-    """Images by a score, the highest first; its parts are computed when they are first asked for.
+    """Images by a score, the highest first; computed on first use.
 
     Attributes:
         count: how many images were searched.
@@ -112,11 +112,11 @@ class Ranking(Generic[Hit]):
         return int(places[0]) + 1 if len(places) else None
 
     def count_above(self, threshold: float) -> int:
-        """Return how many images have a score, or a higher one."""
+        """Return how many images reach a score."""
         return int(np.searchsorted(-self._ranked[1], -np.float32(threshold), side="right"))
 
     def above(self, threshold: float, start: int = 0, stop: int | None = None) -> list[Hit]:
-        """Return the images of a score or a higher one, in descending order, from start to stop."""
+        """Return the images that reach a score, in descending order, from start to stop."""
         end = min(self.count_above(threshold), self.count if stop is None else stop)
         rows, scores = self._ranked
         return [
@@ -125,7 +125,7 @@ class Ranking(Generic[Hit]):
         ]
 
     def nearest(self, k: int) -> list[Hit]:
-        """Return the k of the highest scores, in descending order, ties by image id."""
+        """Return the k images with the highest scores, in descending order, ties by image id."""
         return self.above(-np.inf, 0, max(k, 0))
 
 

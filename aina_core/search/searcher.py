@@ -61,17 +61,17 @@ class Searcher(Opened):
         columns: Mapping[str, Collection[str]] | None = None,
         exact: bool = False,
     ) -> Result:
-        """Hold a query against the gallery.
+        """Search the gallery.
 
         Args:
             vector: float32 (dim,), of unit length.
-            exclude: the query's own image id, when it is a member; several of several.
+            exclude: the query's own image id, where it is in the gallery; or several ids.
             labels: only images of these labels; empty for all.
             columns: only images with these values, by column; empty for all.
-            exact: by exact search, not by the index.
+            exact: use exact search, not the index.
 
         Returns:
-            The result, from which neighbours are taken.
+            The result, from which neighbours are read.
         """
         allowed = self._allowed(labels, columns or {})
         for image_id in [exclude] if isinstance(exclude, str) else exclude or ():
@@ -108,5 +108,5 @@ class Searcher(Opened):
         return allowed
 
     def neighbour(self, row: int, similarity: float) -> Neighbour:
-        """Return what is known of the hit in a row."""
+        """Return the hit in a row."""
         return neighbour(self, row, similarity)

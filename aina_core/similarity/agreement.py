@@ -1,4 +1,4 @@
-"""Do models see the same? How many of an image's nearest images they share, over a gallery."""
+"""Do models see the same? How many nearest neighbours of an image they share, over a gallery."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from aina_core.search import neighbours
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.overlap import overlaps, shared_by_all
 
-#: How many models are held against each other at most.
+#: The most models that can be compared.
 MOST_MODELS = 4
-#: How many neighbours of an image can be compared.
+#: The most neighbours of an image that can be compared.
 MOST_NEIGHBOURS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class PairAgreement:
-    """Two models over all images.
+    """How two models agree on all images.
 
     Attributes:
         models: their full names.
@@ -51,7 +51,7 @@ class PairAgreement:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Models over the images that all of them have.
+    """How models agree on the images that all of them have.
 
     Attributes:
         models: their full names.
@@ -74,7 +74,7 @@ class Agreement:
 def agreement(
     searchers: Sequence[Searcher], k: int, *, progress: Progress = silent, stop: Stop = never
 ) -> Agreement:
-    """Count how many of the k nearest of every image models share.
+    """Count how many of the k nearest neighbours of every image are shared by models.
 
     An image is left out of its own neighbours by its id. The search is exact up to 50,000 images;
     above, the Annoy index proposes, with the index recall that the result states.
@@ -86,8 +86,7 @@ def agreement(
         stop: asked now and then.
 
     Raises:
-        InputError: other than two to four different models, galleries that differ, or a k that
-            cannot be.
+        InputError: not two to four different models, different galleries, or an impossible k.
         GalleryError: the neighbours in a large gallery, which are kept, cannot be written.
         StoppedError: it was stopped.
     """
@@ -97,7 +96,7 @@ def agreement(
 
 
 def stored_agreement(searchers: Sequence[Searcher], k: int) -> Agreement | None:
-    """Return what `agreement` would where that is quick: of few images, or of what is kept.
+    """Return the agreement where that is quick: for few images, or from stored neighbours.
 
     Raises:
         InputError: as `agreement`.

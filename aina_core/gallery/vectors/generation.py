@@ -1,4 +1,4 @@
-"""One generation of vectors: its files, what their manifest must say, and how they read."""
+"""One generation of vectors: its files, what their manifest must say, and reading them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BASELINE_PAIRS = 20_000
 
 @dataclass(frozen=True)
 class Vectors:
-    """One generation, opened and verified; it stays readable when the next one takes its place.
+    """One generation, opened and verified; it stays readable when the next one replaces it.
 
     Attributes:
         table: uint8, the bytes of the file of rows, memory-mapped.
         matrix: float32 (n, dim), unit rows, memory-mapped, read-only.
-        norms: float32 (n,), the length of each embedding before it was made a unit, memory-mapped.
+        norms: float32 (n,), the length of each embedding before normalisation, memory-mapped.
         baseline: float32 (m,), ascending similarities of random pairs; empty below two images.
-        manifest: what is recorded of it.
+        manifest: its manifest.
     """
 
     table: np.ndarray
@@ -82,7 +82,7 @@ def file_names(generation: int) -> tuple[str, str, str, str]:
 
 
 def is_complete(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest says all that its readers rely on."""
+    """Whether a manifest has every entry that its readers rely on."""
     kinds = {"generation": int, "count": int, "dim": int, "fingerprint": dict, "computed_on": list}
     if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
         return False
@@ -101,7 +101,7 @@ def map_array(path: Path, count: int) -> np.ndarray:
 
 
 def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return the similarities of random pairs of different rows: what "similar" is held against.
+    """Return the similarities of random pairs of different rows: what "similar" is compared with.
 
     Args:
         matrix: float32 (n, dim), unit rows.
@@ -126,7 +126,7 @@ def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 class Row(NamedTuple):
-    """A row of the next generation, and whether it stands in the journal or the last generation."""
+    """A row of the next generation, and whether it is in the journal or the last generation."""
 
     id: str
     sha256: str

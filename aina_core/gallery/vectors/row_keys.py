@@ -1,7 +1,7 @@
 """The keys of a generation's rows, image id and file checksum, read from its mapped file.
 
-Where there are few they are held as lists; of many, each is read when it is asked for, since a
-million texts in memory take hundreds of megabytes and seconds to make.
+A few are held as lists; of many, each is read on request, since a million texts in memory take
+hundreds of megabytes, and seconds to make.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Keys:
             yield [image_id for image_id, _ in block], [sha256 for _, sha256 in block]
 
     def find(self, image_id: str) -> int | None:
-        """Return the row of an image id, by halving; None where it has none."""
+        """Return the row of an image id, by binary search; None where it has none."""
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -141,7 +141,9 @@ class Places:
     def find_all(self, image_ids: Iterable[str], count: int) -> np.ndarray:
         """Return the rows of `count` ids, int64 (count,), -1 for those that have none."""
         known = self._all
-        if known is None and count * 50 > len(self._ids):  # halving is so much slower
+        if known is None and count * 50 > len(
+            self._ids
+        ):  # a binary search for each would be slower
             known = {image_id: row for row, image_id in enumerate(self._ids)}
         if known is None:
             rows = (-1 if (row := self._keys.find(each)) is None else row for each in image_ids)
