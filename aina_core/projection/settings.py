@@ -26,8 +26,8 @@ class Settings:
         components: for umap and tsne: neighbours and distances are those among the vectors on
             their so many first principal components (a source project of AINA takes 100); 0 for
             the vectors as they are, by their cosine.
-        neighbours: for umap, 2 to 150: the size of a neighbourhood. Few show detail, many the overall
-            shape.
+        neighbours: for umap, 2 to 150: the size of a neighbourhood. Few show detail,
+            many the overall shape.
         min_dist: for umap, 0 to 1: how near points may come to each other on the map.
         perplexity: for tsne, 1 to 50: about the size of a neighbourhood.
 
