@@ -23,6 +23,7 @@ from aina_core.embedding.runtimes import cores
 from aina_core.explain import (
     METHODS,
     Explainer,
+    explain_crops,
     load_explainer,
     nine_crops,
     overlay,
@@ -60,7 +61,7 @@ def jobs(
         **{m: functools.partial(explainer.explain, one, target, method=m) for m in methods},
         "deletion and insertion": lambda: explainer.faithfulness(one, target, made),
         "links of two pictures": lambda: explainer.places(one, other).strongest(10),
-        "nine crops": lambda: explainer.crops(one, boxes, other),
+        "nine crops": lambda: explain_crops(explainer, one, boxes, other),
         "overlay": lambda: overlay(one, made),
     }
 

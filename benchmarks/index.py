@@ -4,10 +4,10 @@
     python -m benchmarks.index [--gallery stamps] [--cache FOLDER]
 
 Indexes 20,000 embeddings of crops of a gallery's images (efficientnet-lite0) and asks for the ten
-nearest of 1,000 further crops. Plain Annoy and plain hnswlib hold the full embeddings, and are
+nearest of 1,000 further crops. Plain Annoy and plain usearch hold the full embeddings, and are
 given more effort until their index recall@10 on those queries is at least .99; AINA's own indexes
 choose theirs when they are built, from the gallery alone. All searches run on one thread, in turns,
-and the median of the rounds counts. Needs annoy, faiss-cpu, hnswlib and threadpoolctl.
+and the median of the rounds counts. Needs annoy, faiss-cpu, usearch and threadpoolctl.
 """
 
 from __future__ import annotations
@@ -137,10 +137,10 @@ def prepare(
         search = own(kind, vectors, folder)
         contenders.append(Contender(f"AINA {kind}", time.perf_counter() - started, search))
     started = time.perf_counter()
-    hnsw = plain_hnsw(vectors)
+    graph = plain_usearch(vectors)
     seconds = time.perf_counter() - started
-    effort, search = enough(K, hnsw)
-    contenders.append(Contender(f"hnswlib, {vectors.shape[1]}-d, ef {effort}", seconds, search))
+    effort, search = enough(K, graph)
+    contenders.append(Contender(f"usearch, {vectors.shape[1]}-d, ef {effort}", seconds, search))
     started = time.perf_counter()
     search = faiss_flat(vectors)
     contenders.append(Contender("faiss flat (exact)", time.perf_counter() - started, search))
@@ -164,17 +164,22 @@ def plain_annoy(vectors: np.ndarray) -> Callable[[int], Search]:
     return search_with
 
 
-def plain_hnsw(vectors: np.ndarray) -> Callable[[int], Search]:
-    import hnswlib
+def plain_usearch(vectors: np.ndarray) -> Callable[[int], Search]:
+    from usearch.index import Index
 
-    graph = hnswlib.Index("cosine", vectors.shape[1])
-    graph.init_index(len(vectors), M=LINKS, ef_construction=EFFORT, random_seed=SEED)
-    graph.add_items(vectors, num_threads=1)
+    graph = Index(
+        ndim=vectors.shape[1],
+        metric="cos",
+        dtype="f32",
+        connectivity=LINKS,
+        expansion_add=EFFORT,
+    )
+    graph.add(np.arange(len(vectors), dtype=np.uint64), vectors, threads=1)
 
     def search_with(ef: int) -> Search:
         def search(queries: np.ndarray) -> np.ndarray:
-            graph.set_ef(ef)
-            return graph.knn_query(queries, K, num_threads=1)[0].astype(np.int64)
+            graph.expansion_search = ef
+            return graph.search(queries, K, threads=1).keys.astype(np.int64)
 
         return search
 

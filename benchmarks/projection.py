@@ -27,7 +27,7 @@ from aina_core.gallery import Gallery
 from aina_core.models import DEFAULT as MODEL
 from aina_core.projection import METHODS, Projection, Settings, stored
 from aina_core.projection.quality import measure
-from aina_core.search.neighbours import open_graph
+from aina_core.search.neighbours import graph_of
 from aina_core.search.searcher import Searcher
 from benchmarks.synthetic import clusters, gallery_of
 
@@ -116,7 +116,7 @@ def kept(
 
 def print_reference(gallery: Gallery, vectors: np.ndarray, dims: int) -> None:
     """Lay the same graph out by umap-learn, and print its row."""
-    graph = open_graph(gallery, MODEL)
+    graph = graph_of(gallery.vectors(MODEL), gallery.store(MODEL).folder)
     k = Settings().neighbours - 1
     near = np.hstack([np.arange(len(vectors))[:, None], graph.neighbours[:, :k]])
     far = np.sqrt(np.maximum(2 - 2 * graph.similarities[:, :k], 0))

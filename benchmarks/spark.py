@@ -37,7 +37,7 @@ from aina_core import exchange, images
 from aina_core.changes import modifications
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.gallery import create, update
-from aina_core.gallery.looking import look
+from aina_core.gallery.scan import look
 from aina_core.spark.worker import batch_of
 from benchmarks.embedding import write_photographs
 from benchmarks.spark_costs import (

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from aina_core import exchange, images
 from aina_core.embedding import load_embedder, preprocess
-from aina_core.gallery.looking import look
+from aina_core.gallery.scan import look
 from aina_core.spark.worker import batch_of
 from benchmarks.duplicates import vectors
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aina_core.gallery import Annotation, Gallery, ImageRecord, create
-from aina_core.gallery.plan import Row
+from aina_core.gallery.vectors.generation import Row
 
 
 def clusters(

@@ -28,7 +28,7 @@ KEPT_IN = {
     "pytorch_grad_cam": ["explain"],
     "openvino": ["embedding"],
     "annoy": ["index/annoy_index.py"],
-    "hnswlib": ["index/hnsw.py"],
+    "usearch": ["index/usearch_index.py"],
     "umap": ["projection"],
     "openTSNE": ["projection"],
     "numba": ["projection"],

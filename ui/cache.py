@@ -14,9 +14,9 @@ from aina_core.errors import ImageError
 from aina_core.gallery import open_gallery, uploads
 from aina_core.gallery.scan import scan
 from aina_core.models import ModelName
-from aina_core.search.query import IMAGE, TEXT, Term, members
+from aina_core.search.query import IMAGE, TEXT, Term, members, term_embedding
 from aina_core.search.query import query_vector as combined
-from aina_core.search.searcher import Result, Searcher, term_embedding
+from aina_core.search.searcher import Result, Searcher
 from ui.state import Box, State
 
 _SHOWN_SIDE = 640  # pixels

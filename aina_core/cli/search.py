@@ -23,6 +23,8 @@ from aina_core.search.query import (
     one_picture,
     parse,
     query_vector,
+    term_embedding,
+    term_vector,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +120,6 @@ def _search_terms(
     options: argparse.Namespace, searcher: Searcher, embedder: Callable[[], Embedder]
 ) -> str:
     from aina_core.search.pairs import rerank
-    from aina_core.search.searcher import term_embedding, term_vector
 
     terms = _terms(options, searcher)
     picture = one_picture(terms) if options.rerank else None

@@ -18,7 +18,15 @@ import pyarrow as pa
 from aina_core.disk import paths
 from aina_core.errors import InputError, StoppedError
 from aina_core.exchange.layout import FORMAT, SCHEMA, write_manifest
-from aina_core.gallery import Annotations, Gallery, ImageRecord, Records, Vectors, open_known
+from aina_core.gallery import (
+    Annotations,
+    Gallery,
+    ImageRecord,
+    Records,
+    Vectors,
+    open_known,
+    reduction_of,
+)
 from aina_core.progress import Progress, Stop, never, silent
 
 #: Rows of a file; and of a row group, which a reader has in memory.
@@ -78,7 +86,7 @@ def export(
     """
     started = time.monotonic()
     vectors = gallery.vectors(model)
-    if gallery.reduction(vectors) is not None:
+    if reduction_of(gallery, vectors) is not None:
         source = vectors.manifest["fingerprint"]["reduced"]["source"]
         raise InputError(
             f"The vectors of {model} are reduced, by axes that belong to this gallery; export "

@@ -16,7 +16,7 @@ from aina_core.exchange.layout import MOST_LETTERS
 from aina_core.exchange.source import Block, File
 from aina_core.gallery import Annotation
 from aina_core.gallery.catalogue import Catalogue
-from aina_core.gallery.plan import Row
+from aina_core.gallery.vectors.generation import Row
 
 _CACHE_KIB = 64 << 10
 _BATCH = 1024

@@ -7,7 +7,7 @@
 Importing this package imports neither torch nor the package that computes the maps.
 """
 
-from aina_core.explain.crops import CropRow, nine_crops
+from aina_core.explain.crops import CropRow, explain_crops, nine_crops
 from aina_core.explain.explainer import METHODS, Explainer, load_explainer
 from aina_core.explain.explanation import Explanation
 from aina_core.explain.faithfulness import Faithfulness
@@ -33,6 +33,7 @@ __all__ = [
     "Target",
     "class_target",
     "colour_table",
+    "explain_crops",
     "load_explainer",
     "nine_crops",
     "overlay",

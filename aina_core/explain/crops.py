@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aina_core import images
 from aina_core.changes.modifications import CROPS, crop_box
+from aina_core.explain.explainer import Explainer
 from aina_core.explain.explanation import Crop, Explanation
 from aina_core.explain.targets import CLASS, Target, class_target, similarity_target
-
-if TYPE_CHECKING:
-    from aina_core.explain.explainer import Explainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,7 @@ def explain_crops(
         explainer: the model.
         pixels: uint8 (height, width, 3), upright RGB.
         boxes: (x, y, width, height) each.
-        reference_pixels: what crops are held against, uint8 (height, width, 3); None for nothing.
+        reference_pixels: what crops are compared with, uint8 (height, width, 3); None for nothing.
         target: what each crop's map explains; by default its similarity to the reference; without
             one its likeliest class; for a model without classes its similarity to the whole.
         method: one of `METHODS`.

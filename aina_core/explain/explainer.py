@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from aina_core import images, models
 from aina_core.embedding import settled_device
 from aina_core.embedding.runtimes import choose
 from aina_core.errors import InputError, UnknownNameError
-from aina_core.explain import crops, faithfulness, flatness, gradients, occlusion, places
+from aina_core.explain import faithfulness, flatness, gradients, occlusion, places
 from aina_core.explain.explanation import Crop, Explanation, enlarge
 from aina_core.explain.network import OpenNetwork
 from aina_core.explain.objective import Question, question
@@ -232,22 +232,8 @@ class Explainer:
         )
         return float((self._network.unit(a) * self._network.unit(b)).sum().clamp(-1, 1))
 
-    def crops(
-        self,
-        pixels: np.ndarray,
-        boxes: Sequence[Crop],
-        reference_pixels: np.ndarray | None = None,
-        *,
-        target: Target | None = None,
-        method: str = gradients.GRADCAM,
-    ) -> list[crops.CropRow]:
-        """Explain crops of a picture, each as a picture of its own (see `crops.explain_crops`)."""
-        return crops.explain_crops(
-            self, pixels, boxes, reference_pixels, target=target, method=method
-        )
-
     def places(self, a_pixels: np.ndarray, b_pixels: np.ndarray) -> places.Places:
-        """Hold the places of two pictures against each other.
+        """Compare the places of two pictures.
 
         Raises:
             InputError: the model has no layer of places that is known.

@@ -23,7 +23,7 @@ class Explanation:
             place 1; 0 where the network did not look, and everywhere when it is flat.
         seen: what the network saw, in pixels of the picture or of the crop.
         score: cosine in [−1, 1], or the class's probability in [0, 1].
-        raw_max: the strongest place before the map was scaled to 1: how much there is to see.
+        raw_max: the strongest value before the map was scaled to 1: how much there is to see.
             Comparable for one model, method and kind of target.
         flat: whether there is nothing to see.
         note: why it is flat, in one sentence; empty when it is not.

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.explain.blur import blurred
 from aina_core.explain.explanation import Explanation, enlarge
+from aina_core.explain.occlusion import blurred
 
 #: How many random orders are averaged.
 ORDERS = 4

@@ -1,4 +1,4 @@
-"""A network that is looked into: one at a time, in full precision, on any device."""
+"""A network opened for explanation: one caller at a time, in full precision, on any device."""
 
 from __future__ import annotations
 

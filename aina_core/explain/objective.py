@@ -78,6 +78,6 @@ def question(network: OpenNetwork, target: Target) -> Question:
 def _reference(network: OpenNetwork, target: Target) -> torch.Tensor:
     """The embedding to compare with, float32 (1, dim)."""
     if target.kind == SIMILARITY:
-        assert target.reference is not None  # `similarity_target` has seen to it
+        assert target.reference is not None  # checked by `similarity_target`
         return network.embed(network.see(target.reference)[None])
     return network.encode_text(target.text)

@@ -1,4 +1,4 @@
-"""Occlusion: hide a part, look how far the score falls. Needs no gradient and no layer.
+"""Occlusion: hide a part and measure how far the score falls. Needs no gradient and no layer.
 
 Zeiler and Fergus, Visualizing and understanding convolutional networks (2014). A part is hidden by
 blur, not by grey, so that no edge appears that was not there.
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image, ImageFilter
 
-from aina_core.explain.blur import blurred
 from aina_core.explain.explanation import Seen
 
 NAME = "occlusion"
 #: About how many cells the grid has, and how many cells a hidden square is wide.
 CELLS, REACH = 64, 2
+#: The blur's standard deviation as a share of the longer side.
+SIGMA = 1 / 16
 
 
 def cells(
@@ -73,3 +75,9 @@ def grid(seen: Seen, shape: tuple[int, ...]) -> tuple[int, int]:
     down = min(max(down, 2), 32)
     across = min(max(round(CELLS / down), 2), 32)
     return min(down, shape[0]), min(across, shape[1])
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    """Return a picture, uint8 (rows, columns, 3), without its details: the same shape."""
+    sigma = max(picture.shape[:2]) * SIGMA
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(sigma)))

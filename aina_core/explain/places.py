@@ -81,7 +81,7 @@ def side(features: np.ndarray, seen: Seen, size: tuple[int, ...]) -> Side:
 
 
 class Places:
-    """The places of two pictures, a and b, held against each other.
+    """The places of two pictures, a and b, compared.
 
     Attributes:
         a: the one picture's side.

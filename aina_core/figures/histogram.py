@@ -1,4 +1,4 @@
-"""Where the hits of a query stand among the similarities of a gallery."""
+"""Where the hits of a query lie among the similarities of a gallery."""
 
 from __future__ import annotations
 

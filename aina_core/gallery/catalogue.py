@@ -1,4 +1,4 @@
-"""The catalogue: what is known of every image of a gallery, in SQLite, keyed by image id."""
+"""The catalogue: what is known about every image of a gallery, in SQLite, keyed by image id."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ CREATE TABLE changes (number INTEGER NOT NULL);
 INSERT INTO changes VALUES (0);
 PRAGMA user_version = {_FORMAT};
 """
+_IMAGES = "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What a person, or a folder's name, says of an image.
+    """What a labels file, or a folder's name, says about an image.
 
     Attributes:
         label: its class; empty when unknown.
@@ -79,7 +80,7 @@ class Annotation:
 class Catalogue:
     """The catalogue of one gallery: any number of readers, one writer with its lock.
 
-    Each method opens the file for itself, so a catalogue may be shared between threads.
+    Each method opens the file anew, so a catalogue may be shared between threads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,20 +112,16 @@ class Catalogue:
     def images(self) -> dict[str, ImageRecord]:
         """Return every image and every failure, by id, in the order of the ids."""
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images ORDER BY id"
-            )
+            rows = connection.execute(f"{_IMAGES} ORDER BY id")
             return {row[0]: ImageRecord(*row) for row in rows}
 
     def rows_of_images(self) -> Iterator[tuple]:
-        """Yield the fields of every image and failure, in the order of the ids, a few at a time."""
+        """Yield the fields of every image and failure, in the order of the ids, lazily."""
         with self._connection() as connection:
-            yield from connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images ORDER BY id"
-            )
+            yield from connection.execute(f"{_IMAGES} ORDER BY id")
 
     def rows_of_annotations(self) -> Iterator[tuple]:
-        """Yield (id, label, caption, columns as JSON) of what the labels file named, likewise."""
+        """Yield (id, label, caption, columns as JSON) of what the labels file names, lazily."""
         with self._connection() as connection:
             yield from connection.execute(
                 "SELECT id, label, caption, columns FROM annotations ORDER BY id"
@@ -133,18 +130,14 @@ class Catalogue:
     def image(self, image_id: str) -> ImageRecord | None:
         """Return one image or failure, or None."""
         with self._connection() as connection:
-            row = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images WHERE id=?",
-                (image_id,),
-            ).fetchone()
+            row = connection.execute(f"{_IMAGES} WHERE id=?", (image_id,)).fetchone()
         return ImageRecord(*row) if row else None
 
     def by_checksum(self, sha256: str) -> ImageRecord | None:
         """Return an image whose file has these bytes, or None."""
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images "
-                "WHERE sha256=? AND failure IS NULL ORDER BY id LIMIT 1",
+                f"{_IMAGES} WHERE sha256=? AND failure IS NULL ORDER BY id LIMIT 1",
                 (sha256,),
             ).fetchone()
         return ImageRecord(*row) if row else None
@@ -156,7 +149,7 @@ class Catalogue:
             return {key: Annotation.from_row(*row) for key, *row in rows}
 
     def first(self, column: str, value: str) -> str | None:
-        """Return the first usable image's id; one with a value in a column before all others."""
+        """Return the id of the first usable image, preferring those with a value in a column."""
         usable = (
             "SELECT images.id FROM images LEFT JOIN annotations USING (id) WHERE failure IS NULL "
         )
@@ -178,7 +171,7 @@ class Catalogue:
         return row[0] if row else None
 
     def keep_thumbnail(self, sha256: str, jpeg: bytes) -> None:
-        """Store a thumbnail that was made afterwards; what is known of the images stays the same.
+        """Store a thumbnail that was made later; this does not count as a change.
 
         Raises:
             DamagedError: the catalogue cannot be written now.
@@ -197,10 +190,7 @@ class Catalogue:
     def failures(self) -> list[ImageRecord]:
         """Return the files that are not usable, in the order of their ids."""
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT id, size, mtime_ns, sha256, width, height, failure FROM images "
-                "WHERE failure IS NOT NULL ORDER BY id"
-            )
+            rows = connection.execute(f"{_IMAGES} WHERE failure IS NOT NULL ORDER BY id")
             return [ImageRecord(*row) for row in rows]
 
     def version(self) -> int:
@@ -211,7 +201,7 @@ class Catalogue:
     def record(
         self, records: Iterable[ImageRecord], thumbnails: Iterable[tuple[str, bytes]] = ()
     ) -> None:
-        """Store outcomes, with new thumbnails as (sha256, JPEG), in one transaction."""
+        """Store records, with new thumbnails as (sha256, JPEG), in one transaction."""
         with self._changing() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?,?)",
@@ -223,7 +213,7 @@ class Catalogue:
             connection.executemany("INSERT OR IGNORE INTO thumbnails VALUES (?,?)", thumbnails)
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Forget images, with thumbnails that no other image shows."""
+        """Remove images, and thumbnails that no other image uses."""
         remaining = iter(ids)
         first = list(itertools.islice(remaining, 1))
         if not first:  # nothing changes
@@ -236,7 +226,7 @@ class Catalogue:
             )
 
     def annotate(self, annotations: Iterable[tuple[str, Annotation]]) -> None:
-        """Replace all that a labels file said, by (image id, annotation), each id once."""
+        """Replace all annotations by (image id, annotation) pairs, each id once."""
         with self._changing() as connection:
             connection.execute("DELETE FROM annotations")
             connection.executemany(
@@ -251,7 +241,7 @@ class Catalogue:
             connection.execute("UPDATE changes SET number = number + 1")
 
     def problem(self) -> str | None:
-        """Return what SQLite's own check finds wrong, or None."""
+        """Return what SQLite's integrity check finds wrong, or None."""
         try:
             with self._connection() as connection:
                 answer = connection.execute("PRAGMA integrity_check").fetchone()[0]

@@ -1,4 +1,4 @@
-"""One gallery as others hold it: its images, its models' vectors, its one writer's lock."""
+"""A handle on one gallery: its images, its models' vectors, and the lock of its one writer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ from aina_core.errors import (
     InputError,
 )
 from aina_core.gallery.catalogue import Catalogue, ImageRecord
-from aina_core.gallery.reduction import Reduction, open_reduction
 from aina_core.gallery.vectors.store import Vectors, VectorStore
 
 #: What a gallery's name looks like.
 NAME = re.compile(r"\w[\w .-]{0,62}\w|\w")
 
-_MAX_NAME_BYTES = 200  # a file system's 255, less what is put before it
+_MAX_NAME_BYTES = 200  # a file system's 255, less any prefix
 
 
 def valid_name(name: str) -> str:
@@ -50,10 +49,10 @@ class Gallery:
         folder: where its records are.
         name: its name.
         root: the folder of its images.
-        keeps_images: whether they are AINA's own, as uploaded ones.
+        keeps_images: whether they are stored by AINA itself, as uploads are.
         has_pictures: whether its images have files; not so where only vectors were imported.
         created: when it was made, ISO 8601, UTC.
-        catalogue: what is known of its images.
+        catalogue: what is known about its images.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +91,7 @@ class Gallery:
             os.close(descriptor)
 
     def store(self, model: str) -> VectorStore:
-        """Return the place of a model's vectors, whether or not there are any."""
+        """Return the store of a model's vectors, whether or not it has any."""
         return VectorStore(self.folder / "models" / quote(model, safe="@"))
 
     def models(self) -> list[str]:
@@ -101,7 +100,7 @@ class Gallery:
         return sorted(unquote(name) for name in found if not name.startswith("."))
 
     def generation(self, model: str) -> tuple[int, str]:
-        """Return what changes whenever the catalogue or the model's vectors change: a cache key.
+        """Return a cache key: it changes whenever the catalogue or the model's vectors change.
 
         Raises:
             GalleryError: the model has no vectors here.
@@ -117,7 +116,7 @@ class Gallery:
         return f"python -m aina_core {shlex.join(words)}"
 
     def manifest(self, model: str) -> dict[str, Any]:
-        """Return what is recorded of a model's vectors.
+        """Return the manifest of a model's vectors.
 
         Raises:
             GalleryError: the model has none here.
@@ -155,23 +154,8 @@ class Gallery:
                 "Index the gallery again to compute them anew."
             ) from None
 
-    def reduction(self, vectors: Vectors) -> Reduction | None:
-        """Open what vectors of this gallery were reduced by; None where they were not.
-
-        Raises:
-            DamagedError: it is missing or damaged.
-        """
-        model = str(vectors.manifest["fingerprint"].get("model"))
-        try:
-            return open_reduction(self.store(model), vectors.manifest)
-        except DamagedError as error:
-            raise DamagedError(
-                f"The vectors of {model} in the gallery {self.name} cannot be used: {error} "
-                f"Index it again: {self.index_command(model)}"
-            ) from None
-
     def without_pictures(self) -> str:
-        """Return the sentence that says what a gallery without pictures lacks."""
+        """Return the message for a gallery whose vectors were imported without pictures."""
         return (
             f"The gallery {self.name} was imported without its pictures, so nothing of it can be "
             "embedded; delete it and import it again with --images FOLDER."
@@ -191,10 +175,10 @@ class Gallery:
         return self.root / record.id
 
     def put_in_place(self) -> Gallery:
-        """Show a gallery that was made aside, and return it.
+        """Move a gallery that was made aside into the home, and return it there.
 
         Raises:
-            InputError: its name is taken meanwhile.
+            InputError: its name has been taken in the meantime.
         """
         target = paths.home() / self.name
         try:
@@ -219,9 +203,9 @@ class Gallery:
         return images.read_bytes(self.path(record))
 
     def thumbnail(self, sha256: str) -> bytes | None:
-        """Return the thumbnail of the image with these bytes, a JPEG; made now where there is none.
+        """Return the JPEG thumbnail of the image with these bytes; make it if there is none.
 
-        Indexing makes them; of imported images they are made when they are first asked for.
+        Indexing makes thumbnails; for imported images they are made on first request.
 
         Returns:
             None where the gallery has no such image.
@@ -244,7 +228,7 @@ class Gallery:
         return made
 
     def rename(self, name: str) -> Gallery:
-        """Give the gallery another name and return it.
+        """Rename the gallery, and return it.
 
         Raises:
             InputError: the name cannot be used or is taken.
@@ -281,7 +265,7 @@ class Gallery:
             self.store(model).delete()
 
     def size_on_disk(self) -> int:
-        """Return the bytes that the gallery takes on the disk, uploaded images included."""
+        """Return the gallery's size on disk in bytes, uploaded images included."""
         total = 0
         for folder, _, files in os.walk(self.folder):
             for name in files:

@@ -1,4 +1,4 @@
-"""The whole way from a folder to something that can be searched, as one call."""
+"""From a folder to a searchable gallery, in one call."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def index(
 ) -> UpdateReport:
     """Bring a gallery's vectors under a model up to date, and build their index.
 
-    Reduced vectors come with those that they are reduced from, which have an index of their own.
+    For a reduced variant, the vectors that it is reduced from are brought up to date as well.
 
     Args:
         name: of the gallery; made when there is none.
-        folder: of its images; None for a gallery that keeps its images itself.
+        folder: of its images; None for a gallery that stores its images itself.
         model: a registered name, with or without variants.
         labels: a labels file (see `gallery.LabelsFile`).
         mode: "exact" or "fast"; by default what the model's name says.
         device: see `load_embedder`.
         runtime: see `load_embedder`.
         progress: told of every phase.
-        stop: when it says yes, what is done so far is committed.
+        stop: once it returns True, what is done so far is committed.
 
     Raises:
         AinaError: see `gallery.create`, `load_embedder`, `gallery.update`, `gallery.reduce`.
@@ -62,7 +62,7 @@ def index(
         measured = agreement(gallery, embedder.model, exact)
         store = gallery.store(embedder.model)
         with contextlib.suppress(GalleryBusyError), gallery.lock():
-            if store.open().checksum == vectors.checksum:  # nobody has changed them meanwhile
+            if store.open().checksum == vectors.checksum:  # unchanged in the meantime
                 store.add_record(agreement=measured)
     if chosen.components:
         report = reduce(gallery, chosen, report, progress=progress)
@@ -71,7 +71,7 @@ def index(
 
 
 def _build_index(gallery: Gallery, model: str, progress: Progress) -> Vectors:
-    """Build the index of a model's vectors, unless it is there, and return them."""
+    """Build the index of a model's vectors unless it exists; return the vectors."""
     store = gallery.store(model)
     vectors = store.open()
     progress("building the index", 0, 0)
@@ -82,7 +82,7 @@ def _build_index(gallery: Gallery, model: str, progress: Progress) -> Vectors:
 def agreement(
     gallery: Gallery, model: str, exact: Embedder, *, sample: int = _AGREEMENT_SAMPLE, seed: int = 0
 ) -> dict[str, Any]:
-    """Measure what fast mode costs: the same images in both modes.
+    """Measure what fast mode costs in accuracy, on the same images in both modes.
 
     Args:
         gallery: with vectors of `model`.

@@ -1,4 +1,4 @@
-"""What a person says of a gallery's images: a CSV of labels, read as it is needed."""
+"""Labels that people give to a gallery's images: a CSV file, read as it is needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Labels(Protocol):
     """A dict, or a `LabelsFile`."""
 
     def items(self) -> Iterable[tuple[str, Annotation]]:
-        """Image ids with what is said of them; what comes later counts."""
+        """Image ids with their annotations; of several for one id, the last counts."""
         ...
 
 
@@ -28,7 +28,7 @@ class LabelsFile:
     """A CSV with columns id and label; `caption` and any others become filters.
 
     Comma, semicolon or tab; UTF-8, with or without a byte order mark. It is read through once at
-    the beginning, so that what is wrong with it shows before any work, and never held as a whole.
+    the beginning, so that its faults show before any work is done, and is never held as a whole.
 
     Args:
         path: of the file.
@@ -53,7 +53,7 @@ class LabelsFile:
             pass
 
     def items(self) -> Iterator[tuple[str, Annotation]]:
-        """Yield image ids with what is said of them, line by line."""
+        """Yield image ids with their annotations, line by line."""
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 yield from self._annotations(file)
@@ -90,7 +90,7 @@ class LabelsFile:
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a file; one without an end is no CSV and would fill the memory."""
+    """The lines of a file; an endless one is no CSV and would fill the memory."""
     while line := file.readline(_MAX_LINE):
         if len(line) == _MAX_LINE:
             raise csv.Error(f"a line is over {_MAX_LINE:,} characters")

@@ -1,4 +1,4 @@
-"""What a run has to do: folder, catalogue and stored rows, joined on the disk.
+"""What a run has to do: folder, catalogue and stored rows, joined on disk.
 
 However many images a gallery has, only a few of them are in memory at a time.
 """
@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from aina_core.errors import DamagedError
 from aina_core.gallery.catalogue import Annotation, Catalogue, ImageRecord
 from aina_core.gallery.labels import Labels
 from aina_core.gallery.scan import Found
+from aina_core.gallery.vectors.generation import Row
 
 _BATCH = 256
 _CACHE_KIB = 64 << 10
@@ -31,8 +31,8 @@ CREATE TABLE stored (
 ) WITHOUT ROWID;
 CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT, caption TEXT, columns TEXT) WITHOUT ROWID;
 """
-# Settled is a file that has not changed and whose outcome is known; what could not be read at all
-# is tried again each time.
+# A file is settled if it has not changed and its outcome is known; one that could not be read at
+# all is tried again each time.
 _TODO = """
 CREATE TABLE todo AS
 SELECT found.id, found.size, found.mtime_ns, found.problem, stored.sha256 AS row_of,
@@ -58,11 +58,11 @@ ORDER BY image.id
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A file to look at.
+    """A file to read.
 
     Attributes:
-        file: as the folder shows it.
-        known: what the catalogue says of it so far.
+        file: as found in the folder.
+        known: its record in the catalogue so far, if any.
         row_of: checksum of the bytes that a stored row was computed from; None without a row.
         shown: whether the bytes that the catalogue knows have a thumbnail.
     """
@@ -71,15 +71,6 @@ class Task:
     known: ImageRecord | None
     row_of: str | None
     shown: bool
-
-
-class Row(NamedTuple):
-    """A row of the next generation, and whether it stands in the journal or the last generation."""
-
-    id: str
-    sha256: str
-    journaled: bool
-    row: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ class Changes:
 
 
 class Plan:
-    """The joined tables of one run, in a temporary database of their own."""
+    """The joined tables of one run, in a temporary database."""
 
     def __init__(self, root: Path, database: sqlite3.Connection) -> None:
         self._root = root
@@ -131,18 +122,18 @@ class Plan:
     # ── what there is ────────────────────────────────────────────────────────────────────────────
 
     def find(self, files: Iterable[Found]) -> None:
-        """Take down what the folder holds."""
+        """Record the files found in the folder."""
         self._insert(
             "INSERT OR REPLACE INTO found VALUES (?,?,?,?)",
             ((file.id, file.size, file.mtime_ns, file.problem) for file in files),
         )
 
     def remember(self, keys: Iterable[tuple[str, str]], *, usable: bool) -> None:
-        """Take down the rows of the last generation, as (image id, file checksum).
+        """Record the rows of the last generation, as (image id, file checksum).
 
         Args:
             keys: in the order of the rows.
-            usable: whether they are comparable to this run's, and can be kept.
+            usable: whether they are comparable to this run's and can be reused.
         """
         self._insert("INSERT OR REPLACE INTO old VALUES (?,?)", keys)
         if usable:  # rows stand in the order of the ids
@@ -152,7 +143,7 @@ class Plan:
             )
 
     def journaled(self, keys: Iterable[tuple[str, str]], start: int) -> None:
-        """Take down rows of the journal, from row `start` on."""
+        """Record rows of the journal, from row `start` on."""
         self._insert(
             "INSERT OR REPLACE INTO stored VALUES (?,?,1,?)",
             ((key, sha256, row) for row, (key, sha256) in enumerate(keys, start)),
@@ -168,7 +159,7 @@ class Plan:
     # ── labels ───────────────────────────────────────────────────────────────────────────────────
 
     def label(self, labels: Labels) -> tuple[int, int]:
-        """Take down a labels file; return how many ids it names, and how many are found."""
+        """Record a labels file; return how many ids it names, and how many of them are found."""
         self._insert(
             "INSERT OR REPLACE INTO labels VALUES (?,?,?,?)",
             ((key, *annotation.as_row()) for key, annotation in labels.items()),
@@ -177,7 +168,7 @@ class Plan:
         return self._number("SELECT COUNT(*) FROM labels"), matched
 
     def labels(self) -> Iterator[tuple[str, Annotation]]:
-        """Yield what the labels file says, each id once."""
+        """Yield the annotations of the labels file, each id once."""
         for key, *row in self._database.execute("SELECT * FROM labels ORDER BY id"):
             yield key, Annotation.from_row(*row)
 
@@ -189,12 +180,12 @@ class Plan:
     # ── what to do ───────────────────────────────────────────────────────────────────────────────
 
     def settle(self) -> int:
-        """Work out which files have to be looked at, and return how many."""
+        """Work out which files have to be read, and return how many."""
         self._database.execute(_TODO)
         return self._number("SELECT COUNT(*) FROM todo")
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the files to look at, in the order of their ids."""
+        """Yield the files to read, in the order of their ids."""
         last = 0
         while batch := self._database.execute(
             f"SELECT rowid, * FROM todo WHERE rowid > ? ORDER BY rowid LIMIT {_BATCH}", (last,)
@@ -219,10 +210,10 @@ class Plan:
         return Task(file, record, row_of, bool(shown))
 
     def gone(self, unreadable: Iterable[str]) -> Iterator[str]:
-        """Yield ids that the catalogue has and the folder has not.
+        """Yield the ids that are in the catalogue but not in the folder.
 
         Args:
-            unreadable: sub-folders that could not be read; what lies in them is not gone.
+            unreadable: sub-folders that could not be read; their files do not count as gone.
         """
         uncertain = tuple(f"{folder}/" for folder in unreadable)
         self._database.execute(

@@ -3,16 +3,16 @@
 ::
 
     models/resnet50@pca100/
-      manifest.json, vectors-1.npy, …   as of any model (`vectors.py`)
-      axes-1f0c9a2e/                    what they were reduced by (`arrays.py`): mean, float32
+      manifest.json, vectors-1.npy, …   as for any model (`vectors/store.py`)
+      axes-1f0c9a2e/                    the axes (see `disk/arrays.py`): mean, float32
                                         (dim,), and directions, float32 (dim, 100)
 
-A row is (vector − mean) · directions, made a unit. The axes are fitted on the stored vectors of the
-model that the name is a variant of, its source, and fitted anew whenever those have changed: what
-is stored here follows from them alone, however often and in whatever order images came.
+A row is (vector − mean) · directions, normalised. The axes are fitted on the stored vectors of the
+source, the model that the name is a variant of, and refitted whenever those change: what is stored
+here depends on them alone, not on how often or in what order images were added.
 
 Jégou and Chum, Negative evidences and co-occurrences in image retrieval (2012), on centring and
-making the reduced vectors units again.
+on normalising the reduced vectors.
 """
 
 from __future__ import annotations
@@ -23,26 +23,24 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from aina_core.disk import arrays
 from aina_core.errors import DamagedError, InputError
-from aina_core.gallery.plan import Changes, Row
+from aina_core.gallery.handle import Gallery
+from aina_core.gallery.plan import Changes
 from aina_core.gallery.update import UpdateReport
-from aina_core.gallery.vectors.generation import Vectors, file_names
+from aina_core.gallery.vectors.generation import Row, Vectors, file_names
 from aina_core.gallery.vectors.journal import Journal
 from aina_core.gallery.vectors.store import VectorStore
 from aina_core.index.principal import PrincipalAxes, principal_axes
 from aina_core.models import ModelName
 from aina_core.progress import Progress, silent
 
-if TYPE_CHECKING:
-    from aina_core.gallery import Gallery
-
 _BLOCK_ROWS = 4096
-# What is left of a unit vector that is this short on the axes is rounding, and no direction.
+# A unit vector whose projection on the axes is shorter than this is rounding error: no direction.
 _VANISHING = 1e-6
 
 Keys = Iterator[tuple[str, str]]
@@ -69,8 +67,8 @@ class Reduction:
             vectors: float32 (n, dim), unit rows.
 
         Returns:
-            float32 (n, N), unit rows, and float32 (n,), the length that each had before. A vector
-            that is the mean of the gallery has no direction; it is laid on the first axis, so that
+            float32 (n, N), unit rows, and float32 (n,), their lengths before normalisation. A
+            vector equal to the gallery's mean has no direction; it becomes the first axis, so that
             equal pictures stay equal.
         """
         rows = self.axes.reduce(vectors)  # (n, N)
@@ -101,12 +99,28 @@ def open_reduction(store: VectorStore, manifest: Mapping[str, Any]) -> Reduction
     raise DamagedError("The axes that the vectors were reduced by are missing or damaged.")
 
 
+def reduction_of(gallery: Gallery, vectors: Vectors) -> Reduction | None:
+    """Open what vectors of a gallery were reduced by; None where they were not.
+
+    Raises:
+        DamagedError: it is missing or damaged; the message says what to do.
+    """
+    model = str(vectors.manifest["fingerprint"].get("model"))
+    try:
+        return open_reduction(gallery.store(model), vectors.manifest)
+    except DamagedError as error:
+        raise DamagedError(
+            f"The vectors of {model} in the gallery {gallery.name} cannot be used: {error} "
+            f"Index it again: {gallery.index_command(model)}"
+        ) from None
+
+
 def reduce(
     gallery: Gallery, name: ModelName, report: UpdateReport, *, progress: Progress = silent
 ) -> UpdateReport:
     """Bring a gallery's reduced vectors up to date with those of their source.
 
-    Killed at any moment, it goes on at the next call.
+    If it is killed at any moment, the next call resumes it.
 
     Args:
         gallery: indexed by `name.source`; locked against other writers during the call.
@@ -135,7 +149,7 @@ def reduce(
 
 
 def made_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the checksums by which a generation of the source is known."""
+    """Return the checksums that identify a generation of the source."""
     vectors, rows, *_ = file_names(manifest["generation"])
     files = manifest["files"]
     return {"vectors": files[vectors]["sha256"], "rows": files[rows]["sha256"]}
@@ -175,7 +189,7 @@ class _Run:
             return None
 
     def _made_of(self, manifest: Mapping[str, Any]) -> Mapping[str, str] | None:
-        """What a generation was reduced from; None where its axes are not whole."""
+        """What a generation was reduced from; None where its axes are missing or damaged."""
         try:
             reduction = open_reduction(self.store, manifest)
         except DamagedError:
@@ -183,7 +197,7 @@ class _Run:
         return None if reduction is None else reduction.made_of
 
     def _fit(self, source: Vectors) -> tuple[Reduction, Mapping[str, str]]:
-        """Fit axes, or take those that a run has left that did not come to its end."""
+        """Fit the axes, or take those that an interrupted run has left."""
         components, images = self.name.components, len(source.matrix)
         if components >= images:
             raise InputError(
@@ -228,7 +242,7 @@ class _Run:
             self.progress("reducing", journal.count, len(source.matrix))
 
     def _sweep(self, before: Mapping[str, Any] | None, origin: Mapping[str, str]) -> None:
-        """Delete axes that are over, but for the last ones: a reader may be about to open them."""
+        """Delete outdated axes except the previous ones, which a reader may be about to open."""
         keep = {_folder_name(origin)}
         last = None if before is None else self._made_of(before)
         if last is not None:
@@ -239,7 +253,7 @@ class _Run:
 
 
 def _identity(source: str, components: int, origin: Mapping[str, str]) -> dict[str, Any]:
-    """What axes are made of."""
+    """What identifies a set of axes."""
     return {"kind": "axes", "source": source, "components": components, "of": dict(origin)}
 
 

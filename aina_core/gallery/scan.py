@@ -1,26 +1,30 @@
-"""What a gallery's folder holds."""
+"""What a gallery's folder holds, and what each of its files turns out to be."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from aina_core import images
-from aina_core.errors import GalleryError
+from aina_core.errors import GalleryError, ImageError
+from aina_core.gallery.catalogue import ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that calls itself a picture.
+    """A file whose name ends like a picture's.
 
     Attributes:
-        id: its path relative to the folder, with "/".
+        id: its path relative to the folder, separated by "/".
         path: where it is.
-        size: in bytes; 0 when it cannot be asked (a broken link).
-        mtime_ns: time of change; 0 when it cannot be asked.
-        problem: why it cannot be named or asked; None when it can.
+        size: in bytes; 0 when it is unknown, as of a broken link.
+        mtime_ns: time of change; 0 when it is unknown.
+        problem: why it cannot be named or read; None when it can.
     """
 
     id: str
@@ -47,7 +51,7 @@ def scan(folder: Path) -> tuple[list[Found], list[str]]:
 def walk(folder: Path, unreadable: list[str]) -> Iterator[Found]:
     """Yield every file below a folder whose name ends like a picture's, in no order.
 
-    Hidden files and folders are passed over; links to files are followed, links to folders are not.
+    Hidden files and folders are skipped; links to files are followed, links to folders are not.
 
     Args:
         folder: where to begin.
@@ -109,3 +113,35 @@ def _found(path: Path, folder: Path) -> Found:
         reason = "broken link" if path.is_symlink() else f"cannot be read: {error.strerror}"
         return Found(image_id, path, 0, 0, problem or reason)
     return Found(image_id, path, status.st_size, status.st_mtime_ns, problem)
+
+
+def look(
+    image_id: str,
+    size: int,
+    mtime_ns: int,
+    read: Callable[[], bytes],
+    *,
+    at_least: int | None = None,
+) -> tuple[ImageRecord, np.ndarray | None]:
+    """Read and decode one file.
+
+    Args:
+        image_id: of the image.
+        size: of the file, in bytes; for the record.
+        mtime_ns: its time of change; for the record.
+        read: gives its bytes, or raises ImageError.
+        at_least: see `images.decode`.
+
+    Returns:
+        Its record for the catalogue, and its pixels, uint8 (height, width, 3); None for the pixels
+        where it is no usable picture, and the record says why.
+    """
+    sha256 = ""
+    try:
+        data = read()
+        sha256 = hashlib.sha256(data).hexdigest()
+        decoded = images.decode(data, at_least=at_least)
+    except ImageError as error:
+        return ImageRecord(image_id, size, mtime_ns, sha256, failure=str(error)), None
+    record = ImageRecord(image_id, size, mtime_ns, sha256, decoded.width, decoded.height)
+    return record, decoded.pixels

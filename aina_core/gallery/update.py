@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +12,12 @@ from aina_core import images
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError
 from aina_core.gallery.catalogue import ImageRecord
+from aina_core.gallery.handle import Gallery
 from aina_core.gallery.labels import Labels
-from aina_core.gallery.looking import look
 from aina_core.gallery.plan import Changes, Plan, Task
-from aina_core.gallery.scan import walk
+from aina_core.gallery.scan import look, walk
 from aina_core.gallery.vectors.journal import Journal
 from aina_core.progress import Progress, Stop, never, silent
-
-if TYPE_CHECKING:
-    from aina_core.gallery import Gallery
 
 #: Images between two commits to the journal: what a kill costs, with those in flight, at most 256.
 CHUNK = 128
@@ -28,24 +25,24 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """What a run has done.
+    """What a run did.
 
     Attributes:
         gallery: its name.
         model: the model's full name.
         dim: length of its embeddings.
-        added: images that have vectors now and had none before the run.
+        added: images that had no vectors before the run.
         updated: images whose bytes had changed.
-        removed: images that are gone from the folder, or no longer usable.
+        removed: images that have left the folder or are no longer usable.
         unchanged: images that kept their vectors.
         failed: files that are not usable, as {"id", "reason"}.
         seconds: from the first file to the commit; without the model's loading.
         images_per_second: images embedded, by `seconds`.
-        thumbnail_seconds: spent on thumbnails, summed over threads; part of the work.
+        thumbnail_seconds: spent on thumbnails, summed over threads.
         device: where it ran.
-        runtime: what ran it.
+        runtime: the runtime that ran it.
         mode: "exact" or "fast".
-        stopped: whether it was asked to stop before it was through.
+        stopped: whether it was stopped early.
         labelled: how many of the folder's files the labels file names; None without one.
     """
 
@@ -82,7 +79,7 @@ class _Prepared:
 
 @dataclass
 class _Chunk:
-    """Outcomes that are not on the disk yet."""
+    """Outcomes that are not on disk yet."""
 
     records: list[ImageRecord] = field(default_factory=list)
     thumbnails: list[tuple[str, bytes]] = field(default_factory=list)
@@ -99,16 +96,16 @@ def update(
     progress: Progress = silent,
     stop: Stop = never,
 ) -> UpdateReport:
-    """Embed what is new or changed in the gallery's folder, forget what is gone, and commit.
+    """Embed new and changed images of the gallery's folder, drop those that are gone, and commit.
 
-    Killed at any moment, it goes on at the next call; the vectors come out the same to the byte.
+    If it is killed at any moment, the next call resumes it; the vectors are byte-identical.
 
     Args:
         gallery: the gallery; locked against other writers during the call.
         embedder: the loaded model.
-        labels: what a labels file says, in place of what an earlier one said.
-        progress: told of every image.
-        stop: when it says yes, what is done so far is committed.
+        labels: the contents of a labels file; replaces those of an earlier one.
+        progress: called for every image.
+        stop: once it returns True, what is done so far is committed.
 
     Raises:
         GalleryBusyError: another process writes to the gallery.
@@ -177,14 +174,14 @@ class _Run:
         self.labelled = matched
 
     def _previous(self) -> dict[str, Any] | None:
-        """The manifest of the last generation, if there is one and it is whole."""
+        """The manifest of the last generation, if it exists and is intact."""
         try:
             return self.store.verified()
         except DamagedError:
-            return None  # there is none, or it is damaged: either way all is embedded
+            return None  # missing or damaged: either way everything is embedded
 
     def _embed(self, plan: Plan, journal: Journal) -> int:
-        """Embed files and put the outcomes on the disk chunk by chunk; return how many vectors."""
+        """Embed files and write the outcomes to disk by chunks; return the number of vectors."""
         total = plan.settle()
         embedded, chunk = 0, _Chunk()
         self.progress("embedding", 0, total)
@@ -218,7 +215,7 @@ class _Run:
             self.catalogue.record(chunk.records, chunk.thumbnails)
 
     def _prepare(self, task: Task) -> tuple[np.ndarray | None, _Prepared]:
-        """Look at a file, on a worker thread."""
+        """Read and decode a file, on a worker thread."""
         file = task.file
 
         def read() -> bytes:

@@ -1,4 +1,4 @@
-"""Whether a gallery is whole, and the repair of what can be made again."""
+"""Whether a gallery is intact, and the repair of what can be recomputed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def verify(gallery: Gallery) -> list[str]:
     """Compare every stored file with its recorded checksum.
 
     Returns:
-        One sentence for each problem; empty when the gallery is whole.
+        One sentence for each problem; empty when the gallery is intact.
     """
     found = [problem for problem in [gallery.catalogue.problem()] if problem]
     for model in gallery.models():
@@ -50,7 +50,7 @@ def _index_problems(gallery: Gallery, model: str) -> list[str]:
 
 
 def _make_catalogue_again(gallery: Gallery) -> None:
-    """Put an empty catalogue in a damaged one's place, with the labels that can be read."""
+    """Replace a damaged catalogue by an empty one, with the labels that can still be read."""
     with gallery.lock():
         labels = {}
         with contextlib.suppress(DamagedError):

@@ -2,30 +2,31 @@
 
 Three kinds, one interface. "exact" compares a query with every row. "annoy" and "hnsw" compare it
 with a few rows that a stored index proposes; the similarities that they return are computed from
-the stored vectors by the same function, so all kinds agree on every pair that they both show.
-Importing this package imports neither torch nor Annoy nor hnswlib.
+the stored vectors by the same function, so all kinds agree on every pair that they return.
+Importing this package imports neither torch nor Annoy nor usearch.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from aina_core.disk import files
-from aina_core.errors import DamagedError, UnknownNameError
+from aina_core.errors import DamagedError, InputError, UnknownNameError
 from aina_core.index import reduced
 from aina_core.index.annoy_index import AnnoyBackend
 from aina_core.index.exact import ExactIndex, all_similarities, similarities
-from aina_core.index.hnsw import HnswBackend
 from aina_core.index.reduced import Backend
+from aina_core.index.usearch_index import UsearchBackend
 from aina_core.progress import Progress
 
 __all__ = ["KINDS", "Index", "all_similarities", "check_index", "open_index", "similarities"]
 
 _BACKENDS: dict[str, Backend] = {
-    backend.kind: backend for backend in (AnnoyBackend(), HnswBackend())
+    backend.kind: backend for backend in (AnnoyBackend(), UsearchBackend())
 }
 #: The kinds of index.
 KINDS: tuple[str, ...] = tuple(sorted([ExactIndex.kind, *_BACKENDS]))
@@ -53,8 +54,8 @@ class Index(Protocol):
             k: how many, at least 1.
             allowed: (n,) bool, the rows that may appear; None for all.
             effort: how many times the usual number of rows an approximate index looks at. The
-                measured recall holds for queries like the gallery's own images; one unlike them
-                all has its neighbours scattered over the index, and wants more.
+                measured recall holds for queries like the gallery's own images; a query unlike any
+                of them has its neighbours scattered over the index and needs more.
 
         Returns:
             Rows (q, k') int64 and their similarities (q, k') float32 in [-1, 1], descending, where
@@ -76,7 +77,7 @@ def open_index(
     rebuild: bool = True,
     progress: Progress | None = None,
 ) -> Index:
-    """Open the index stored in a folder, after verifying it; build it where it does not fit.
+    """Open and verify the index stored in a folder; build it where it does not fit.
 
     Args:
         kind: one of `KINDS`.
@@ -95,7 +96,8 @@ def open_index(
     if kind == ExactIndex.kind:
         return ExactIndex(vectors)
     backend = _backend(kind)
-    backend.require()
+    if importlib.util.find_spec(backend.package) is None:
+        raise InputError(f"The {kind} index needs a package; run: pip install {backend.package}")
     identity = reduced.identify(backend, vectors.shape, checksum)
     problem = files.find_problem(folder, identity)
     if problem is None:

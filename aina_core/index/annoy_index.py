@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from aina_core.errors import InputError
 
 _TREES = 40
 _NODES_PER_CANDIDATE = 25  # looking at more is cheaper than re-ranking more
@@ -20,10 +17,6 @@ class AnnoyBackend:
     kind = "annoy"
     package = "annoy"
     settings = {"trees": _TREES, "nodes_per_candidate": _NODES_PER_CANDIDATE}  # noqa: RUF012  read only
-
-    def require(self) -> None:
-        if importlib.util.find_spec("annoy") is None:
-            raise InputError("The annoy index needs a package; run: pip install annoy")
 
     def build(
         self, blocks: Iterable[np.ndarray], count: int, dim: int, path: Path, seed: int

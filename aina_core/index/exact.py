@@ -33,7 +33,7 @@ class ExactIndex:
 def check_search(
     vectors: np.ndarray, queries: np.ndarray, k: int, allowed: np.ndarray | None
 ) -> np.ndarray:
-    """Return the queries as float32, when a search can be made of its arguments.
+    """Check the arguments of a search, and return the queries as float32.
 
     Raises:
         InputError: it cannot; see `Index.search`.
@@ -101,7 +101,7 @@ def nearest(
 
 
 def similarities(vectors: np.ndarray, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Compute cosine similarities: a pair's is the same to the last bit, whatever its company.
+    """Compute cosine similarities: a pair's is the same to the last bit in any batch.
 
     Args:
         vectors: (n, dim) float32, unit rows.

@@ -1,10 +1,10 @@
-"""Large products of rows: numpy, or torch where a CUDA device makes it worth the way there."""
+"""Large products of rows: numpy, or torch where a CUDA device is worth the transfer."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Multiply-adds from which copying to a device and back pays: about a fifth of a second on two cores
+# Multiply-adds from which copying to a device and back pays: a fifth of a second on two cores
 _WORTH_A_DEVICE = 10**10
 _CHUNK_BYTES = 1 << 30
 
@@ -52,7 +52,7 @@ def reaching(left: np.ndarray, right: np.ndarray, floor: float) -> tuple[np.ndar
         Rows of `left` and of `right`, int64 (p,) each, in the order of the product's entries.
     """
     there = left @ right.T >= np.float32(floor)  # (m, n)
-    rows = np.flatnonzero(there.any(axis=1))  # few, as a rule: quicker than to look at every entry
+    rows = np.flatnonzero(there.any(axis=1))  # usually few: faster than testing every entry
     own, columns = np.nonzero(there[rows])
     return rows[own], columns
 
@@ -60,7 +60,7 @@ def reaching(left: np.ndarray, right: np.ndarray, floor: float) -> tuple[np.ndar
 def reaching_on(
     device: str, left: np.ndarray, right: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute `reaching` on a torch device, so that only what was found travels back."""
+    """Compute `reaching` on a torch device, so that only what was found is copied back."""
     import torch
 
     rows = torch.tensor(left, device=device)  # (m, dim)
@@ -70,7 +70,7 @@ def reaching_on(
 
 
 def device_for(products: int) -> str | None:
-    """Return the torch device that is worth its way for so many multiply-adds; None for numpy."""
+    """Return the torch device that pays for so many multiply-adds; None for numpy."""
     if products >= _WORTH_A_DEVICE:
         import torch
 

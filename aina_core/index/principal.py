@@ -5,6 +5,7 @@ Pearson, On lines and planes of closest fit to systems of points in space (1901)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ class PrincipalAxes:
     def reduce(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors (n, dim) float32 on the axes: (n, a) float32.
 
-        A vector's result is the same to within rounding, whatever its company.
+        A vector's result does not depend on the others but for rounding.
         """
         reduced = np.empty((len(vectors), self.directions.shape[1]), np.float32)
         for start in range(0, len(vectors), _BLOCK_ROWS):
@@ -47,6 +48,36 @@ def sample(count: int, size: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
 
 
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        yield rows[start : start + _BLOCK_ROWS]
+
+
+def spectrum(
+    vectors: np.ndarray, rows: np.ndarray, mean: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decompose the second moments of some rows.
+
+    Args:
+        vectors: float32 (n, dim); may be a memory map.
+        rows: int64 (m,), those that are looked at.
+        mean: float64 (dim,), about which moments are taken; None for the origin.
+
+    Returns:
+        Variances float64 (dim,), ascending, times m, and directions float64 (dim, dim), a column
+        for each.
+    """
+    dim = vectors.shape[1]
+    moments = np.zeros((dim, dim))
+    for block in _blocks(rows):
+        part = vectors[block]  # (b, dim)
+        if mean is not None:
+            part = (part - mean).astype(np.float32)
+        moments += part.T @ part
+    variances, directions = np.linalg.eigh(moments)
+    return variances, directions
+
+
 def principal_axes(vectors: np.ndarray, count: int, *, seed: int = 0) -> PrincipalAxes:
     """Fit principal axes, on 20,000 of the rows where there are more.
 
@@ -57,13 +88,9 @@ def principal_axes(vectors: np.ndarray, count: int, *, seed: int = 0) -> Princip
     """
     dim = vectors.shape[1]
     rows = sample(len(vectors), FIT_ROWS, seed)
-    blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
-    mean = sum(vectors[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(rows)
-    moments = np.zeros((dim, dim))
-    for block in blocks:
-        centred = (vectors[block] - mean).astype(np.float32)  # (b, dim)
-        moments += centred.T @ centred
-    _, found = np.linalg.eigh(moments)  # variances ascending
+    parts = (vectors[block].sum(axis=0, dtype=np.float64) for block in _blocks(rows))
+    mean = sum(parts) / len(rows)
+    _, found = spectrum(vectors, rows, mean)  # variances ascending
     found = found[:, ::-1][:, :count]  # (dim, a)
     # an axis has no sign of its own: its largest entry is made positive
     largest = np.take_along_axis(found, np.abs(found).argmax(axis=0)[None], axis=0)

@@ -1,9 +1,9 @@
-"""What Annoy and hnswlib share: rows reduced to their principal axes, and an exact re-rank.
+"""What Annoy and usearch share: rows reduced to their principal axes, and an exact re-rank.
 
 A native index over full embeddings spends its time on memory: 1280 numbers a row. Here it holds
-the rows on their 96 first principal axes and only proposes candidates, and the full vectors
-decide among them. How many candidates that takes depends on the gallery, so it is measured when
-the index is built, and kept with it.
+the rows on their first 96 principal axes and only proposes candidates, among which the full
+vectors decide. How many candidates that takes depends on the gallery, so it is measured when
+the index is built, and stored with it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from aina_core.disk import files
 from aina_core.errors import GalleryError
 from aina_core.index import exact
+from aina_core.index.principal import FIT_ROWS, sample, spectrum
 from aina_core.progress import Progress
 
 _FORMAT = 1
@@ -29,7 +30,6 @@ _AXES = 96
 # inner products best, and those are the similarities; centring them first changed nothing.
 _DAMPING = -0.2
 _LEAST_VARIANCE = 1e-6  # relative to the largest: damping must not raise rounding to a signal
-_FIT_ROWS = 20_000
 _BLOCK_ROWS = 4096
 _SAMPLE_ROWS = 200
 _TARGET = 0.99
@@ -41,7 +41,7 @@ _ROWS_PER_PROPOSAL = 5  # a proposal costs about as much time as comparing so ma
 class Proposer(Protocol):
     """An open native index over reduced rows."""
 
-    def propose(self, query: np.ndarray, wanted: int) -> Sequence[int]:
+    def propose(self, query: np.ndarray, wanted: int) -> Sequence[int] | np.ndarray:
         """Propose about `wanted` different rows for a reduced query (axes,) float32."""
         ...
 
@@ -51,17 +51,14 @@ class Backend(Protocol):
 
     Attributes:
         kind: the index's kind.
-        package: the library's name on PyPI; its version is part of an index's identity.
-        settings: what it was told, JSON values.
+        package: the library's name on PyPI, and in Python; its version is part of an index's
+            identity.
+        settings: its parameters, JSON values.
     """
 
     kind: str
     package: str
     settings: dict[str, int]
-
-    def require(self) -> None:
-        """Raise InputError with the command that installs the library, where it is missing."""
-        ...
 
     def build(
         self, blocks: Iterable[np.ndarray], count: int, dim: int, path: Path, seed: int
@@ -130,7 +127,7 @@ class ReducedIndex:
         return rows, near
 
     def _wanted(self, k: int, eligible: int) -> int:
-        """How many proposals leave the usual number, in proportion to k, after the mask."""
+        """How many proposals are needed to leave enough, in proportion to k, after the mask."""
         if eligible == 0:
             return 0
         share = eligible / len(self._vectors)
@@ -138,7 +135,7 @@ class ReducedIndex:
 
 
 def identify(backend: Backend, shape: tuple[int, ...], checksum: str) -> dict[str, Any]:
-    """Return what an index must have been built of to serve vectors (n, dim) of that checksum."""
+    """Return the identity of an index that serves vectors (n, dim) of a checksum."""
     count, dim = shape
     try:
         version = importlib.metadata.version(backend.package)
@@ -159,7 +156,7 @@ def identify(backend: Backend, shape: tuple[int, ...], checksum: str) -> dict[st
 
 
 def load(backend: Backend, vectors: np.ndarray, folder: Path) -> ReducedIndex:
-    """Open a stored index in which `stored.find_problem` found none."""
+    """Open a stored index in which `files.find_problem` found no problem."""
     vectors = np.asarray(vectors)
     manifest = files.read_manifest(folder, backend.kind)
     axes, proposer = _open_files(backend, vectors, folder)
@@ -174,7 +171,7 @@ def build(
     identity: dict[str, Any],
     progress: Progress | None,
 ) -> ReducedIndex:
-    """Build and store an index, and find the number of candidates that it takes.
+    """Build and store an index, and find the number of candidates it needs.
 
     Raises:
         GalleryError: the folder cannot be written to.
@@ -194,7 +191,7 @@ def build(
     return index
 
 
-def principal_axes(vectors: np.ndarray) -> np.ndarray:
+def damped_axes(vectors: np.ndarray) -> np.ndarray:
     """Fit the damped principal axes, uncentred, on a sample of the rows.
 
     Args:
@@ -204,12 +201,7 @@ def principal_axes(vectors: np.ndarray) -> np.ndarray:
         (dim, a) float32, where a is 96, or dim if that is less.
     """
     count, dim = vectors.shape
-    rows = _sample(count, _FIT_ROWS)
-    moments = np.zeros((dim, dim))
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = vectors[rows[start : start + _BLOCK_ROWS]]  # (b, dim)
-        moments += block.T @ block
-    variances, directions = np.linalg.eigh(moments)  # ascending
+    variances, directions = spectrum(vectors, sample(count, FIT_ROWS, _SEED))  # ascending
     kept = slice(None, -min(_AXES, dim) - 1, -1)
     variance = np.maximum(variances[kept], variances[-1] * _LEAST_VARIANCE)
     scale = (variance / variances[-1]) ** _DAMPING  # (a,)
@@ -222,20 +214,14 @@ def _names(kind: str) -> tuple[str, str]:
 
 
 def _needs_proposals(count: int) -> bool:
-    """A gallery so small that every search is exact stores a manifest and no files."""
+    """A gallery so small that every search is exact stores only a manifest."""
     return count > _FIRST_CANDIDATES * _ROWS_PER_PROPOSAL
-
-
-def _sample(count: int, size: int) -> np.ndarray:
-    """At most `size` rows, chosen by the seed, ascending."""
-    chosen = np.random.default_rng(_SEED).choice(count, min(size, count), replace=False)
-    return np.sort(chosen)
 
 
 def _write_files(backend: Backend, vectors: np.ndarray, aside: Path, report: Progress) -> None:
     native, axes_name = (aside / name for name in _names(backend.kind))
     report("axes", 0, 1)
-    axes = principal_axes(vectors)
+    axes = damped_axes(vectors)
     report("axes", 1, 1)
     np.save(axes_name, axes, allow_pickle=False)
     blocks = _reduced(vectors, axes, report)
@@ -264,14 +250,14 @@ def _open_files(
 def _tune(
     kind: str, vectors: np.ndarray, axes: np.ndarray, proposer: Proposer | None, report: Progress
 ) -> ReducedIndex:
-    """Raise the candidates by halves until index recall@10 reaches the target.
+    """Increase the candidates by half until index recall@10 reaches the target.
 
     That ends: with enough candidates the search is exact.
     """
     index = ReducedIndex(kind, vectors, axes, proposer, _FIRST_CANDIDATES, 1.0)
     if proposer is None:
         return index
-    rows = _sample(len(vectors), _SAMPLE_ROWS)
+    rows = sample(len(vectors), _SAMPLE_ROWS, _SEED)
     queries = vectors[rows]
     truth = exact.search(vectors, queries, _K + 1)
     while True:

@@ -1,7 +1,7 @@
 """Projections: a gallery's vectors in two or three dimensions, to be looked at.
 
-PCA, t-SNE and UMAP, each seeded, stored beside the vectors and opened at once the next time. Every
-one comes with how far it may be believed, and places new vectors without moving the old points.
+PCA, t-SNE and UMAP, each seeded, stored beside the vectors and opened at once the next time. Each
+comes with a measure of its trustworthiness, and places new vectors without moving old points.
 Importing this package imports neither openTSNE nor numba nor scipy.
 """
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.errors import StoppedError
 from aina_core.gallery import Vectors
 from aina_core.index.principal import FIT_ROWS, PrincipalAxes, principal_axes, sample
 from aina_core.progress import Progress, Stop
@@ -16,7 +15,7 @@ from aina_core.projection import tsne_layout, umap_layout
 from aina_core.projection.placing import AXES, AmongNeighbours, OnAxes, Placing
 from aina_core.projection.settings import Settings
 from aina_core.search.neighbours import SEED as GRAPH_SEED
-from aina_core.search.neighbours import Graph, graph_of
+from aina_core.search.neighbours import Graph, blocks, graph_of
 
 _PLACED_AT_ONCE = 4096
 _FEWEST = 5  # below that there is no neighbourhood to keep, and the principal axes show it all
@@ -102,11 +101,6 @@ def _place_all(
     placing: Placing, matrix: np.ndarray, dims: int, progress: Progress, stop: Stop
 ) -> np.ndarray:
     coordinates = np.empty((len(matrix), dims), np.float32)
-    for start in range(0, len(matrix), _PLACED_AT_ONCE):
-        if stop():
-            raise StoppedError("Stopped while images were placed; no projection was stored.")
-        progress("placing", start, len(matrix))
-        block = slice(start, start + _PLACED_AT_ONCE)
+    for block in blocks(len(matrix), _PLACED_AT_ONCE, "placing", progress, stop):
         coordinates[block] = placing.place(np.asarray(matrix[block]))
-    progress("placing", len(matrix), len(matrix))
     return coordinates

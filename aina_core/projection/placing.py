@@ -1,4 +1,4 @@
-"""Placing what was not there when a projection was fitted, without moving what was."""
+"""Placing new vectors on a fitted projection without moving its points."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class OnAxes:
 
 
 class AmongNeighbours:
-    """A point lies amid its nearest fitted neighbours' points: at their weighted geometric median.
+    """Places a vector at the weighted geometric median of its nearest fitted neighbours' points.
 
-    Their mean would lie in the empty land between two groups that neighbours belong to; the median
+    Their mean would lie in the empty space between two groups that neighbours belong to; the median
     lies in the group that has more of them. Placed so, images that were held out keep almost as
     many of their nearest on the map as fitted ones do (`benchmarks/projection.py`).
 
@@ -74,7 +74,7 @@ class AmongNeighbours:
 def _weights(squares: np.ndarray) -> np.ndarray:
     """Weights of neighbours at squared distances (b, k): a Gaussian as wide as the nearest is far.
 
-    So one that is equal to the new vector weighs all.
+    So a neighbour equal to the new vector takes all the weight.
     """
     least = squares.min(axis=1, keepdims=True)
     weights = np.exp((least - squares) / np.maximum(least, _EQUAL))

@@ -1,4 +1,4 @@
-"""How far a projection may be believed: trustworthiness and the neighbours that it keeps."""
+"""How far a projection can be trusted: trustworthiness and the neighbours that it keeps."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aina_core.errors import StoppedError
 from aina_core.index.matmul import product
 from aina_core.index.principal import sample
 from aina_core.progress import Progress, Stop, never, silent
+from aina_core.search.neighbours import blocks, without_itself
 
 #: How many nearest are looked at, where there are enough.
 NEAREST = 10
@@ -22,14 +22,14 @@ _EQUAL = np.float32(1e-6)  # similarities nearer to each other than this are the
 
 @dataclass(frozen=True)
 class Quality:
-    """How near on the map and near under the model agree.
+    """How far nearness on the map agrees with nearness under the model.
 
     Attributes:
         trustworthiness: in [0, 1]; 1: whatever is among an image's k nearest on the map is among
             its k nearest under the model. What is not costs more the farther it is.
         preservation: in [0, 1], the share of an image's k nearest under the model that are among
             its k nearest on the map.
-        sample: how many images were asked: all, or 5,000 of more.
+        sample: how many images were measured: all, or 5,000 where there are more.
         k: 10, or fewer in a gallery of fewer than 21.
     """
 
@@ -49,7 +49,7 @@ def measure(
 ) -> Quality:
     """Measure a projection.
 
-    Images are asked for their neighbours among all, or among 20,000 of more. Trustworthiness
+    Neighbours are sought among all images, or among 20,000 where there are more. Trustworthiness
     is that of Venna and Kaski, Neighborhood preservation in nonlinear projection methods (2001)::
 
         T(k) = 1 − 2 / (N k (2n − 3k − 1)) · Σᵢ Σ_{j ∈ Uᵢ} max(0, r(i, j) − k)
@@ -77,19 +77,15 @@ def measure(
     near = _nearest(cKDTree(coordinates[among]), coordinates[among[asked]], asked, k)
     taken = np.asarray(vectors) if len(among) == len(vectors) else vectors[among]
     excess = kept = 0
-    for start in range(0, len(asked), _BLOCK_ROWS):
-        if stop():
-            raise StoppedError("Stopped while the projection was measured; nothing was stored.")
-        progress("measuring", start, len(asked))
-        own = asked[start : start + _BLOCK_ROWS]
+    for block in blocks(len(asked), _BLOCK_ROWS, "measuring", progress, stop):
+        own = asked[block]
         scores = product(taken[own], taken)  # (b, count)
         scores[np.arange(len(own)), own] = -np.inf
-        for column in near[start : start + _BLOCK_ROWS].T:  # (b,), of each its j-th on the map
+        for column in near[block].T:  # (b,), of each its j-th on the map
             own_score = np.take_along_axis(scores, column[:, None], axis=1)
             ranks = 1 + (scores > own_score + _EQUAL).sum(axis=1)
             excess += int(np.maximum(ranks - k, 0).sum())
             kept += int((ranks <= k).sum())
-    progress("measuring", len(asked), len(asked))
     pairs = len(asked) * k
     return Quality(1 - 2 * excess / (pairs * (2 * count - 3 * k - 1)), kept / pairs, len(asked), k)
 
@@ -97,6 +93,4 @@ def measure(
 def _nearest(tree: object, points: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
     """Return the k nearest of each point on the map, itself left out: int64 (N, k)."""
     _, found = tree.query(points, k + 1)  # type: ignore[attr-defined]
-    others = found != own[:, None]
-    others[others.all(axis=1), -1] = False  # more than k lie exactly where it lies
-    return found[others].reshape(len(own), k)
+    return without_itself(found, own)

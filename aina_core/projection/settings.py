@@ -1,4 +1,4 @@
-"""What a projection is made by."""
+"""The settings of a projection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.search.neighbours import MAX_COMPONENTS, MOST_NEIGHBOURS
 
-#: The methods, the one to begin with first.
+#: The methods, the default first.
 METHODS = ("umap", "tsne", "pca")
 
 _MAX_PERPLEXITY = MOST_NEIGHBOURS / 3  # t-SNE looks at three times as many neighbours
@@ -17,7 +17,7 @@ _MAX_PERPLEXITY = MOST_NEIGHBOURS / 3  # t-SNE looks at three times as many neig
 
 @dataclass(frozen=True)
 class Settings:
-    """A method and its main parameters; the ones that a method does not know change nothing.
+    """A method and its main parameters; a method ignores those of the others.
 
     Attributes:
         method: one of `METHODS`.
@@ -26,10 +26,10 @@ class Settings:
         components: for umap and tsne: neighbours and distances are those among the vectors on
             their so many first principal components (a source project of AINA takes 100); 0 for
             the vectors as they are, by their cosine.
-        neighbours: for umap, 2 to 150: how many neighbours an image is held by. Few show detail,
-            many the large shape.
+        neighbours: for umap, 2 to 150: the size of a neighbourhood. Few show detail,
+            many the overall shape.
         min_dist: for umap, 0 to 1: how near points may come to each other on the map.
-        perplexity: for tsne, 1 to 50: about how many neighbours an image is held by.
+        perplexity: for tsne, 1 to 50: about the size of a neighbourhood.
 
     Raises:
         InputError: a value out of its range; an unknown method.

@@ -1,8 +1,8 @@
 """UMAP on AINA's own neighbour graph.
 
 McInnes, Healy and Melville, UMAP: uniform manifold approximation and projection (2018). The
-objective and its constants are those of umap-learn; the code is not, because importing umap-learn
-compiles a neighbour search for twenty seconds that is not wanted here. Each step reads the points
+objective and its constants are those of umap-learn; the code is not, because it starts from a
+graph that is there already and is several times as fast. Each step reads the points
 as the step before left them, so rows are moved on all cores with the same result on any number.
 Initialised by the principal components, which keep the large shape as well as the spectral layout
 does (Kobak and Linderman, Initialization is critical for preserving global data structure in both

@@ -12,9 +12,9 @@ from aina_core.embedding import Embedder
 from aina_core.errors import InputError
 from aina_core.search.searcher import Searcher
 
-#: What similarities are multiplied by before the softmax: where CLIP's learnt scale was clipped.
+#: The scale of similarities before the softmax: the value at which CLIP's learnt scale was clipped.
 LOGIT_SCALE = 100.0
-#: The sentence that a label is put into when no other is given.
+#: The default prompt.
 PROMPTS = ("a photo of {}.",)
 MAX_LABELS, MAX_PROMPTS = 1000, 100
 
@@ -35,13 +35,13 @@ class Guess:
 def by_class(searcher: Searcher, embedder: Embedder, place: int) -> np.ndarray:
     """Return how probable a class is for every row of a gallery: a concept query.
 
-    The logits are the network's own head on the embeddings as they were before they were made
-    units, so no picture is looked at again.
+    The logits are those of the network's own head on the embeddings before normalisation, so no
+    picture is read again.
 
     Args:
         searcher: the gallery under the embedder's model.
         embedder: the model.
-        place: of the class in `models.class_names`.
+        place: index of the class in `models.class_names`.
 
     Returns:
         float32 (n,), in [0, 1].
@@ -61,7 +61,7 @@ def top_classes(
     Args:
         embedder: the model.
         rows: float32 (n, dim), unit rows.
-        norms: float32 (n,), the length that each had before.
+        norms: float32 (n,), the length of each before normalisation.
         count: how many of each.
 
     Raises:
@@ -73,7 +73,7 @@ def top_classes(
 def label_vectors(
     embedder: Embedder, labels: Sequence[str], prompts: Sequence[str] = PROMPTS
 ) -> np.ndarray:
-    """Embed labels, each put into every prompt; the mean of their unit rows, made a unit.
+    """Embed labels, each put into every prompt, as the normalised mean of their unit rows.
 
     The ensembling of prompts in embedding space of Radford et al., CLIP (2021), section 3.1.4.
 

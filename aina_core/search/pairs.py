@@ -1,7 +1,7 @@
 """Neighbours in the order of a head that judges pairs, where a model was trained with one.
 
-The index and the cosine propose, as in any search; of what they propose, the head says how likely
-each is of one kind with the query.
+The index and the cosine propose candidates, as in any search; for each candidate the head says how
+likely it is of the same kind as the query.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from aina_core.embedding import Embedder
 from aina_core.search.results import Neighbour, Result
 from aina_core.search.searcher import Searcher
 
-#: Of the nearest by cosine, so many are judged at least, and at most: a head for features of 1,280
-#: numbers judges the most in about a second of one core.
+#: The least and the greatest number of nearest images that are judged: a head for features of 1,280
+#: numbers judges the greatest in about a second on one core.
 FEWEST, MOST = 100, 10_000
 
 
 @dataclass(frozen=True)
 class Reranked:
-    """What a head for pairs made of the nearest.
+    """The nearest images, as reranked by a head for pairs.
 
     Attributes:
         hits: with their probabilities, the most probable first; equal ones by their similarity.
@@ -42,13 +42,13 @@ def rerank(
     k: int,
     threshold: float | None = None,
 ) -> Reranked:
-    """Rank the nearest anew, by the probability that a hit and the query are of one kind.
+    """Rerank the nearest, by the probability that a hit and the query are of one kind.
 
     Args:
         searcher: the gallery under the embedder's model, or a reduced variant of it.
-        found: what the query finds there by cosine.
+        found: the result of the query by cosine.
         picture: float32 (dim,), of unit length: the query's embedding as the model gives it, not
-            reduced; of one picture (see `queries.one_picture` and `term_embedding`).
+            reduced; of one picture (see `query.one_picture` and `query.term_embedding`).
         embedder: a model with a head for pairs.
         k: how many hits at most; judged are the k nearest, at least `FEWEST`.
         threshold: where one is given, judged are all of this similarity or a higher one instead,

@@ -1,6 +1,6 @@
-"""What is asked for: pictures and texts, each with a weight, that become one vector.
+"""Queries: pictures and texts, each with a weight, that become one vector.
 
-The vector of a query of several terms is the weighted sum of their unit vectors, made a unit again
+The vector of a query of several terms is the weighted sum of their unit vectors, normalised
 (Rocchio's relevance feedback, 1971, with weights that people choose).
 """
 
@@ -10,14 +10,17 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from aina_core import images
 from aina_core.embedding import Embedder
-from aina_core.errors import InputError
+from aina_core.errors import ImageError, InputError
+from aina_core.gallery import uploads
 from aina_core.models import place_of
+from aina_core.search.opened import Opened
 
 Box = tuple[int, int, int, int]
 
@@ -26,7 +29,7 @@ IMAGE, FILE, UPLOAD, TEXT = KINDS = ("image", "file", "upload", "text")
 MAX_WEIGHT = 1000.0
 MAX_TEXT = 500
 
-# A sum shorter than this share of its parts is rounding and chance, and no direction any more.
+# A sum shorter than this share of its parts is rounding and chance: it has no direction.
 _VANISHING = 1e-3
 _WEIGHTED = re.compile(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.DOTALL)
 _LISTED = 12
@@ -39,7 +42,7 @@ class Term(NamedTuple):
     Attributes:
         kind: one of `KINDS`.
         value: image id, path, name of an upload, or the words.
-        weight: how much it counts; below 0, what is like it is pushed away.
+        weight: how much it counts; below 0, images like it are pushed away.
         crop: (x, y, width, height) in pixels of the upright picture; None for all of it.
     """
 
@@ -50,10 +53,10 @@ class Term(NamedTuple):
 
 
 def check(term: Term) -> Term:
-    """Return a term, when it can be asked for.
+    """Check a term and return it.
 
     Raises:
-        InputError: it cannot; the message says why.
+        InputError: it is not valid; the message says why.
     """
     if not abs(term.weight) <= MAX_WEIGHT:  # not so for NaN either
         raise InputError(
@@ -72,7 +75,7 @@ def parse(kind: str, text: str, exists: Callable[[str], bool] = lambda _: False)
     Args:
         kind: one of `KINDS`.
         text: what was typed; a number after its last colon is the weight.
-        exists: whether there is a file, or an image, of a name; one that is named so wins.
+        exists: whether a file or an image of that name exists; if so, the text is its name.
 
     Raises:
         InputError: see `check`.
@@ -84,14 +87,14 @@ def parse(kind: str, text: str, exists: Callable[[str], bool] = lambda _: False)
 
 
 def combine(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """Return the weighted sum of unit vectors, made a unit.
+    """Return the normalised weighted sum of unit vectors.
 
     Args:
         vectors: float32 (m, dim), unit rows, m ≥ 1.
         weights: of each.
 
     Returns:
-        float32 (dim,), of unit length; the very vector where there is one, of a weight above 0.
+        float32 (dim,), of unit length; a single vector of positive weight unchanged.
 
     Raises:
         InputError: the terms cancel out, so that no direction is left.
@@ -140,7 +143,7 @@ def one_picture(terms: Sequence[Term]) -> Term:
     """Return the term of a query that is one picture, or a crop of one, and nothing else.
 
     Raises:
-        InputError: the query is something else; what judges pairs of pictures cannot take it.
+        InputError: the query is something else, which cannot be judged as a pair of pictures.
     """
     if len(terms) != 1 or terms[0].kind == TEXT or not terms[0].weight > 0:
         raise InputError(
@@ -182,7 +185,7 @@ def embed_picture(
         crop: (x, y, width, height) in pixels of the upright image; None for all of it.
 
     Returns:
-        float32 (dim,), of unit length, and the length that it had before.
+        float32 (dim,), of unit length, and its length before normalisation.
 
     Raises:
         ImageError: the bytes are no usable picture, or the crop lies outside.
@@ -194,7 +197,7 @@ def embed_picture(
 
 
 def embed_query(embedder: Embedder, data: bytes, crop: Box | None = None) -> np.ndarray:
-    """Embed an uploaded picture, as `embed_picture`, for who needs no norm.
+    """Embed an uploaded picture, as `embed_picture`, without its norm.
 
     Returns:
         float32 (dim,), of unit length.
@@ -202,8 +205,60 @@ def embed_query(embedder: Embedder, data: bytes, crop: Box | None = None) -> np.
     return embed_picture(embedder, data, crop)[0]
 
 
+def term_vector(
+    opened: Opened, term: Term, embedder: Callable[[], Embedder]
+) -> tuple[np.ndarray, float]:
+    """Return the unit vector of one term of a query in the space of a gallery's rows, and a norm.
+
+    See `term_embedding`; a member's is the stored row.
+    """
+    if term.kind == IMAGE and term.crop is None:
+        return opened.vector(term.value), opened.norm(term.value)
+    vector, norm = term_embedding(opened, term, embedder)
+    return opened.reduced(vector), norm
+
+
+def term_embedding(
+    opened: Opened, term: Term, embedder: Callable[[], Embedder]
+) -> tuple[np.ndarray, float]:
+    """Return the unit vector of one term of a query, and the length that it had before.
+
+    Args:
+        opened: the gallery whose ids the terms name, under the model.
+        term: a picture, or words, of which no length is known: it is 0.
+        embedder: loads the model `opened.source`; asked only where a vector is not stored.
+
+    Returns:
+        float32 (dim,), as that model gives it, and its norm.
+
+    Raises:
+        InputError: the gallery has no such image, or the model no text tower.
+        ImageError: a picture cannot be used, or the crop lies outside; the message names it.
+        GalleryError: see `Opened.embedded` and `Opened.checked`.
+    """
+    if term.kind == TEXT:
+        return opened.checked(embedder()).embed_text([term.value])[0], 0.0
+    if term.kind == IMAGE and term.crop is None:
+        (row,), (matrix, norms) = opened.rows([term.value]), opened.embedded
+        return np.array(matrix[row]), float(norms[row])
+    name = {UPLOAD: "that was uploaded", FILE: Path(term.value).name}.get(term.kind, term.value)
+    loaded = opened.checked(embedder())
+    try:
+        return embed_picture(loaded, _bytes(opened, term), term.crop)
+    except ImageError as error:
+        reason = str(error).rstrip(".")
+        raise ImageError(f"The image {name} cannot be used: {reason}.") from None
+
+
+def _bytes(opened: Opened, term: Term) -> bytes:
+    """The bytes of the picture of a term."""
+    if term.kind == IMAGE:
+        return opened.gallery.read(term.value)
+    return images.read_bytes(Path(term.value)) if term.kind == FILE else uploads.query(term.value)
+
+
 def find_class(names: Sequence[str], typed: str) -> int:
-    """Return the place of the class of a name, or of the only one that contains what is typed.
+    """Return the index of the class with a name, or of the only one that contains the text typed.
 
     Raises:
         InputError: none does, or several do; the message lists them.
@@ -223,7 +278,7 @@ def find_class(names: Sequence[str], typed: str) -> int:
 
 
 def matching_classes(names: Sequence[str], typed: str) -> list[int]:
-    """Return the places of the classes that what is typed can mean; of one where it is a name.
+    """Return the indices of the classes that a text may mean; just one where it is a name.
 
     Raises:
         InputError: see `models.place_of`.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from aina_core.gallery import Annotation
+from aina_core.index import Index
+from aina_core.search.opened import Opened
 
-if TYPE_CHECKING:
-    from aina_core.search.searcher import Searcher
-
-# One query has time that a thousand have not, and may be unlike anything in the gallery.
+# A single query can take more time than a batch, and may be unlike anything in the gallery.
 _EFFORT = 20
 
 
@@ -28,7 +27,7 @@ class Neighbour:
         annotation: label, caption and columns.
         sha256: checksum of its file.
         probability: that it and the query are of one kind, in [0, 1], where a head for pairs was
-            asked (see `reranking`); else None.
+            asked (see `pairs`); else None.
     """
 
     id: str
@@ -42,6 +41,17 @@ class Neighbour:
     def label(self) -> str:
         """Its label; empty when unknown."""
         return self.annotation.label
+
+
+def neighbour(opened: Opened, row: int, similarity: float) -> Neighbour:
+    """Return the hit in a row."""
+    return Neighbour(
+        opened.ids[row],
+        float(similarity),
+        float(opened.percentile(np.asarray(similarity))),
+        opened.annotations[row],
+        opened.checksums[row],
+    )
 
 
 @dataclass(frozen=True)
@@ -70,14 +80,14 @@ Hit = TypeVar("Hit", Neighbour, Recognised)
 
 
 class Ranking(Generic[Hit]):
-    """Images by a score, the highest first; its parts are computed when they are first asked for.
+    """Images by a score, the highest first; computed on first use.
 
     Attributes:
         count: how many images were searched.
     """
 
-    def __init__(self, searcher: Searcher, allowed: np.ndarray) -> None:
-        self._searcher, self._allowed = searcher, allowed
+    def __init__(self, opened: Opened, allowed: np.ndarray) -> None:
+        self._opened, self._allowed = opened, allowed
         self.count = int(allowed.sum())
 
     def _all_scores(self) -> np.ndarray:
@@ -96,17 +106,17 @@ class Ranking(Generic[Hit]):
 
     def rank(self, image_id: str) -> int | None:
         """Return an image's exact rank, 1 for the nearest; None where it was not searched."""
-        if not self._searcher.has(image_id):
+        if not self._opened.has(image_id):
             return None
-        places = np.flatnonzero(self._ranked[0] == self._searcher.rows([image_id])[0])
+        places = np.flatnonzero(self._ranked[0] == self._opened.rows([image_id])[0])
         return int(places[0]) + 1 if len(places) else None
 
     def count_above(self, threshold: float) -> int:
-        """Return how many images have a score, or a higher one."""
+        """Return how many images reach a score."""
         return int(np.searchsorted(-self._ranked[1], -np.float32(threshold), side="right"))
 
     def above(self, threshold: float, start: int = 0, stop: int | None = None) -> list[Hit]:
-        """Return the images of a score or a higher one, in descending order, from start to stop."""
+        """Return the images that reach a score, in descending order, from start to stop."""
         end = min(self.count_above(threshold), self.count if stop is None else stop)
         rows, scores = self._ranked
         return [
@@ -115,7 +125,7 @@ class Ranking(Generic[Hit]):
         ]
 
     def nearest(self, k: int) -> list[Hit]:
-        """Return the k of the highest scores, in descending order, ties by image id."""
+        """Return the k images with the highest scores, in descending order, ties by image id."""
         return self.above(-np.inf, 0, max(k, 0))
 
 
@@ -128,11 +138,11 @@ class Result(Ranking[Neighbour]):
     """
 
     def __init__(
-        self, searcher: Searcher, vector: np.ndarray, allowed: np.ndarray, exact: bool
+        self, opened: Opened, vector: np.ndarray, allowed: np.ndarray, index: Index
     ) -> None:
-        super().__init__(searcher, allowed)
+        super().__init__(opened, allowed)
         self._vector = vector
-        self.index = searcher.exact if exact else searcher.annoy
+        self.index = index
 
     @property
     def vector(self) -> np.ndarray:
@@ -140,10 +150,10 @@ class Result(Ranking[Neighbour]):
         return self._vector
 
     def _all_scores(self) -> np.ndarray:
-        return self._searcher.similarities(self._vector)
+        return self._opened.similarities(self._vector)
 
     def _hit(self, row: int, score: float) -> Neighbour:
-        return self._searcher.neighbour(row, score)
+        return neighbour(self._opened, row, score)
 
     def nearest(self, k: int) -> list[Neighbour]:
         """Return the k nearest by the index, in descending similarity, ties by image id."""
@@ -151,7 +161,7 @@ class Result(Ranking[Neighbour]):
             return []
         rows, near = self.index.search(self._vector[None], k, allowed=self._allowed, effort=_EFFORT)
         pairs = zip(rows[0], near[0], strict=True)
-        return [self._searcher.neighbour(int(row), float(value)) for row, value in pairs]
+        return [self._hit(int(row), float(value)) for row, value in pairs]
 
     @property
     def similarities(self) -> np.ndarray:
@@ -162,17 +172,17 @@ class Result(Ranking[Neighbour]):
 class OfClass(Ranking[Recognised]):
     """The images of a gallery by the probability of a class, the most probable first."""
 
-    def __init__(self, searcher: Searcher, probabilities: np.ndarray, allowed: np.ndarray) -> None:
-        super().__init__(searcher, allowed)
+    def __init__(self, opened: Opened, probabilities: np.ndarray, allowed: np.ndarray) -> None:
+        super().__init__(opened, allowed)
         self._of_every_row = probabilities
 
     def _all_scores(self) -> np.ndarray:
         return self._of_every_row
 
     def _hit(self, row: int, score: float) -> Recognised:
-        searcher = self._searcher
-        note = searcher.annotations[row]
-        return Recognised(searcher.ids[row], score, note, searcher.checksums[row])
+        opened = self._opened
+        note = opened.annotations[row]
+        return Recognised(opened.ids[row], score, note, opened.checksums[row])
 
     @property
     def probabilities(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Do models see the same? How many of an image's nearest images they share, over a gallery."""
+"""Do models see the same? How many nearest neighbours of an image they share, over a gallery."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from aina_core.errors import InputError
 from aina_core.progress import Progress, Stop, never, silent
-from aina_core.search import nearest as finding
+from aina_core.search import neighbours
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.overlap import overlaps, shared_by_all
 
-#: How many models are held against each other at most.
+#: The most models that can be compared.
 MOST_MODELS = 4
-#: How many neighbours of an image can be compared.
+#: The most neighbours of an image that can be compared.
 MOST_NEIGHBOURS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class PairAgreement:
-    """Two models over all images.
+    """How two models agree on all images.
 
     Attributes:
         models: their full names.
@@ -51,7 +51,7 @@ class PairAgreement:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Models over the images that all of them have.
+    """How models agree on the images that all of them have.
 
     Attributes:
         models: their full names.
@@ -74,7 +74,7 @@ class Agreement:
 def agreement(
     searchers: Sequence[Searcher], k: int, *, progress: Progress = silent, stop: Stop = never
 ) -> Agreement:
-    """Count how many of the k nearest of every image models share.
+    """Count how many of the k nearest neighbours of every image are shared by models.
 
     An image is left out of its own neighbours by its id. The search is exact up to 50,000 images;
     above, the Annoy index proposes, with the index recall that the result states.
@@ -86,26 +86,25 @@ def agreement(
         stop: asked now and then.
 
     Raises:
-        InputError: other than two to four different models, galleries that differ, or a k that
-            cannot be.
+        InputError: not two to four different models, different galleries, or an impossible k.
         GalleryError: the neighbours in a large gallery, which are kept, cannot be written.
         StoppedError: it was stopped.
     """
     ids = _checked(searchers, k)
-    found = [finding.nearest(s, ids, k, progress=progress, stop=stop) for s in searchers]
+    found = [neighbours.nearest(s, ids, k, progress=progress, stop=stop) for s in searchers]
     return _compare(searchers, k, ids, found)
 
 
 def stored_agreement(searchers: Sequence[Searcher], k: int) -> Agreement | None:
-    """Return what `agreement` would where that is quick: of few images, or of what is kept.
+    """Return the agreement where that is quick: for few images, or from stored neighbours.
 
     Raises:
         InputError: as `agreement`.
     """
     ids = _checked(searchers, k)
-    if len(ids) <= finding.MOST_QUICK:
+    if len(ids) <= neighbours.MOST_QUICK:
         return agreement(searchers, k)
-    kept = (finding.stored(searcher, ids, k) for searcher in searchers)
+    kept = (neighbours.stored(searcher, ids, k) for searcher in searchers)
     found = [one for one in kept if one is not None]
     return _compare(searchers, k, ids, found) if len(found) == len(searchers) else None
 
@@ -153,7 +152,7 @@ def _shared(first: Searcher, others: Sequence[Searcher]) -> Sequence[str]:
 
 
 def _compare(
-    searchers: Sequence[Searcher], k: int, ids: Sequence[str], found: Sequence[finding.Nearest]
+    searchers: Sequence[Searcher], k: int, ids: Sequence[str], found: Sequence[neighbours.Nearest]
 ) -> Agreement:
     lists = {s.model: one.neighbours for s, one in zip(searchers, found, strict=True)}
     pairs = [_pair(first, second, lists, k) for first, second in combinations(lists, 2)]

@@ -1,4 +1,4 @@
-"""In which order the rows of a similarity matrix stand, and what is drawn beside them."""
+"""The order of the rows of a similarity matrix, and what is drawn beside them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDERS = ("given", "label", "cluster")
 
 
 class Span(NamedTuple):
-    """A group that stands together: rows from start to stop, the last excluded."""
+    """A contiguous group: rows from start to stop, stop excluded."""
 
     name: str
     start: int
@@ -29,7 +29,7 @@ class Arrangement:
 
     Attributes:
         rows: int64 (n,), the row that stands at each place.
-        spans: the groups, where each stands in one piece; else none.
+        spans: the groups, if each is contiguous; else none.
         tree: float32 (n − 1, 4, 2): the corners (place, distance) of the line that joins two
             subtrees, from one child up and over to the other; None where nothing was clustered.
     """
@@ -63,7 +63,7 @@ def arrange(values: np.ndarray, groups: Sequence[str], order: str) -> Arrangemen
 
 
 def spans(groups: Sequence[str]) -> tuple[Span, ...]:
-    """Return where each group stands; nothing where one is scattered, or there is only one."""
+    """Return the span of each group; nothing if one is scattered or there is only one."""
     starts = [at for at, name in enumerate(groups) if at == 0 or name != groups[at - 1]]
     if len(starts) < 2 or len(starts) != len(set(groups)):
         return ()

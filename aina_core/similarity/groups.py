@@ -52,7 +52,7 @@ class GroupMatrix:
 def group_matrix(
     searcher: Searcher, chosen: Chosen, *, order: str = "label", seed: int = 0
 ) -> GroupMatrix:
-    """Hold every group of images against every other.
+    """Compare every group of images with every other.
 
     The mean is that of all pairs; quantiles above 4,000 images are those of a sample. The images
     are read a block at a time, so the memory taken does not grow with their number.

@@ -64,7 +64,7 @@ def ladder(
 ) -> list[Rung]:
     """Find example pairs at each of some similarities; no image appears twice.
 
-    Every pair of up to 1,500 images is looked at, a sample in larger galleries, there with the
+    Every pair of up to 1,500 images is considered; in larger galleries those of a sample, with the
     nearest neighbours of 300 of them, since very similar pairs are rare among random ones.
 
     Args:

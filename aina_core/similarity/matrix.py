@@ -13,7 +13,7 @@ from aina_core.search.searcher import Searcher
 from aina_core.similarity.arrangement import Span, arrange
 from aina_core.similarity.sets import Chosen
 
-#: Up to so many images a matrix shows each of them; above that, see `groups.group_matrix`.
+#: The most images that a matrix shows one by one; for more see `groups.group_matrix`.
 MAX_IMAGES = 2000
 #: The id, and the group, of a query that is no image of the gallery: an upload, or a crop.
 QUERY_ID, QUERY_GROUP = "", "query"
@@ -49,7 +49,7 @@ def similarity_matrix(
     order: str = "given",
     query: Sequence[np.ndarray] | None = None,
 ) -> SimilarityMatrix:
-    """Hold every chosen image against every other, under each of some models.
+    """Compare every chosen image with every other, under each of some models.
 
     Args:
         searchers: one gallery, opened under one model after the other; the first decides the order.

@@ -1,4 +1,4 @@
-"""One image held against one other, under several models."""
+"""Two images compared under several models."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from aina_core.errors import ImageError, InputError
 from aina_core.gallery import Gallery
 from aina_core.index import similarities
 from aina_core.models import ModelName
-from aina_core.search.searcher import Searcher, embed_query
+from aina_core.search.query import embed_query
+from aina_core.search.searcher import Searcher
 
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image to be held against another.
+    """One of two images to be compared.
 
     Attributes:
         source: an image id of the gallery, a file's path, or a file's bytes.
@@ -61,7 +62,7 @@ def pair(
     embedder: Callable[[str], Embedder] = load_embedder,
     searcher: Callable[[Gallery, str], Searcher] = Searcher,
 ) -> dict[str, PairSimilarity]:
-    """Compare two images under every one of some models.
+    """Compare two images under each of some models.
 
     Args:
         first: the one.
@@ -118,7 +119,7 @@ def _vector(
         return opened.vector(source)
     try:
         if isinstance(source, str):
-            assert gallery is not None  # `pair` has seen to it
+            assert gallery is not None  # checked by `pair`
             source = gallery.read(source)
         elif isinstance(source, Path):
             source = images.read_bytes(source)

@@ -1,4 +1,4 @@
-"""Sets of images to be held against each other: of labels, of an original, or any others."""
+"""Sets of images to be compared: of labels, of an original, or any others."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ class Ranked:
 
     @property
     def climb(self) -> int | None:
-        """By how many ranks it is nearer than under the first model; negative when farther."""
+        """How many ranks higher it is than under the first model; negative when lower."""
         return None if self.first_rank is None else self.first_rank - self.rank
 
 
 def side_by_side(results: Mapping[str, Result], k: int) -> dict[str, list[Ranked]]:
-    """Return the k nearest by each model, and what becomes of each under the others.
+    """Return the k nearest by each model, and where each ranks under the others.
 
-    The ranking is exact under every model, so that a change of rank is never the index's.
+    The ranking is exact under every model, so that a change of rank is never due to the index.
 
     Args:
         results: what one query finds, by model; the first is what the others are held against.

@@ -21,7 +21,7 @@ from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import ImageError, ModelError
 from aina_core.exchange import SCHEMA
 from aina_core.gallery.catalogue import ImageRecord
-from aina_core.gallery.looking import look
+from aina_core.gallery.scan import look
 from aina_core.spark.download import fetch
 
 #: Rows that a worker hands over at a time.

@@ -24,7 +24,7 @@ from aina_core.errors import StoppedError
 from aina_core.index import Index, open_index
 from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop
-from aina_core.search.nearest import without_itself
+from aina_core.search.neighbours import without_itself
 from aina_core.studies.modifications import shared_originals
 from aina_core.studies.settings import Settings
 

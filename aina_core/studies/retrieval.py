@@ -19,7 +19,7 @@ from aina_core.index import Index
 from aina_core.index.matmul import product
 from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop
-from aina_core.search.nearest import without_itself
+from aina_core.search.neighbours import without_itself
 from aina_core.search.searcher import Searcher
 from aina_core.studies.settings import Settings
 

@@ -12,7 +12,14 @@ import numpy as np
 import streamlit as st
 
 from aina_core.embedding.pool import expected_bytes
-from aina_core.explain import CropRow, Explainer, Faithfulness, Places, load_explainer
+from aina_core.explain import (
+    CropRow,
+    Explainer,
+    Faithfulness,
+    Places,
+    explain_crops,
+    load_explainer,
+)
 from aina_core.gallery import open_gallery
 from aina_core.models import ModelName
 from pages.explain.question import Match, Question, Shown, Subject, cut, pixels
@@ -133,7 +140,8 @@ def crops(
 def _crops(
     model: str, space: Space, subject: Subject, boxes: tuple[Box, ...], question: Question
 ) -> list[tuple[CropRow, Shown]]:
-    rows = explainer(model, subject.gallery).crops(
+    rows = explain_crops(
+        explainer(model, subject.gallery),
         pixels(subject),
         boxes,
         None if question.reference is None else cut(question.reference),

@@ -17,7 +17,7 @@ from aina_core.embedding import conversion, load_embedder, preprocess, runtimes
 from aina_core.errors import InputError, UnknownNameError, WeightsRefusedError
 from aina_core.gallery.update import CHUNK
 from aina_core.models import Recipe, load_network
-from aina_core.search.searcher import embed_query
+from aina_core.search.query import embed_query
 
 RUNTIMES = ["openvino", "torch"]
 LITES = ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]

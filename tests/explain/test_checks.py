@@ -8,10 +8,9 @@ import pytest
 from aina_core.embedding import preprocess
 from aina_core.errors import InputError, UnknownNameError
 from aina_core.explain import COLOURS, class_target, overlay, similarity_target
-from aina_core.explain.blur import blurred
 from aina_core.explain.faithfulness import ORDERS, area, measure
 from aina_core.explain.occlusion import CELLS as OCCLUDED
-from aina_core.explain.occlusion import grid
+from aina_core.explain.occlusion import blurred, grid
 from tests.support.colours import CELLS, GREEN, RED, SIDE, colours, painted
 
 

@@ -15,6 +15,7 @@ from aina_core.errors import ImageError, InputError, UnknownNameError
 from aina_core.explain import (
     METHODS,
     class_target,
+    explain_crops,
     flatness,
     load_explainer,
     nine_crops,
@@ -431,25 +432,27 @@ def test_crops_beside_the_whole(square):
     picture = painted(64, 64, (0, 0, 64, 32), RED) + painted(64, 64, (0, 32, 64, 32), GREEN)
     red = painted(20, 20, (0, 0, 20, 20), RED)
     boxes = [(0, 0, 32, 64), (32, 0, 32, 64)]
-    left, right = square.crops(picture, boxes, red)
+    left, right = explain_crops(square, picture, boxes, red)
     assert [left.box, right.box] == boxes
     assert left.to_reference == pytest.approx(1, abs=1e-5)
     assert right.to_reference == pytest.approx(0, abs=1e-5)
     assert left.to_whole == pytest.approx(square.similarity(picture[:, :32], picture), abs=1e-6)
     assert (left.top_class, left.probability) == square.classes(picture[:, :32], 1)[0]
     assert left.explanation.crop == boxes[0] and left.explanation.map.shape == (64, 32)
-    (alone,) = square.crops(picture, boxes[:1])
+    (alone,) = explain_crops(square, picture, boxes[:1])
     assert alone.to_reference is None and alone.explanation.target == f"class {alone.top_class}"
-    (chosen,) = square.crops(picture, boxes[:1], target=class_target(GREEN), method="hirescam")
+    (chosen,) = explain_crops(
+        square, picture, boxes[:1], target=class_target(GREEN), method="hirescam"
+    )
     assert chosen.explanation.method == "hirescam" and "goldfish" in chosen.explanation.target
     with pytest.raises(ImageError, match="lies outside"):
-        square.crops(picture, [(64, 0, 5, 5)])
+        explain_crops(square, picture, [(64, 0, 5, 5)])
 
 
 def test_crops_without_classes():
     explainer = colours(classes="")
     picture = random_picture(64, 64)
-    (row,) = explainer.crops(picture, [(0, 0, 30, 30)])
+    (row,) = explain_crops(explainer, picture, [(0, 0, 30, 30)])
     assert row.top_class == "" and row.probability is None
     assert row.explanation.target == "similarity to the reference"
 

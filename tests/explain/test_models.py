@@ -16,6 +16,7 @@ from aina_core.explain import (
     METHODS,
     Explainer,
     class_target,
+    explain_crops,
     occlusion,
     overlay,
     similarity_target,
@@ -147,7 +148,7 @@ def test_faithfulness_and_crops_and_places(explainer, photographs, coarse):
         check = explainer.faithfulness(picture, target, found, steps=2)
         assert np.isfinite([check.deletion, check.insertion, check.deletion_random]).all()
         assert check.deletion_curve[0] == pytest.approx(found.score, abs=1e-4)
-    (row,) = explainer.crops(picture, [(10, 10, 60, 90)], other)
+    (row,) = explain_crops(explainer, picture, [(10, 10, 60, 90)], other)
     assert -1 <= row.to_whole <= 1 and row.explanation.map.shape == (90, 60)
     links = explainer.places(picture, other).strongest(4)
     assert len(links) == 4

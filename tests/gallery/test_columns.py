@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from aina_core.errors import DamagedError
-from aina_core.gallery import Annotation, columns, create, folder_label, open_known, update, words
+from aina_core.gallery import Annotation, columns, create, folder_label, open_known, update
 from aina_core.gallery.catalogue import ImageRecord
+from aina_core.gallery.columns import Collecting
 from aina_core.gallery.vectors import row_keys
 from aina_core.gallery.vectors.row_keys import Keys, Places
-from aina_core.gallery.words import Collecting
 from aina_core.search.searcher import Searcher
 
 IDS = sorted(["a", 'quote"d', "back\\slash", "two\nlines", "é", "z", "象", "🐘", "dir/x", "dir/y"])
@@ -21,7 +21,7 @@ def size(request, monkeypatch):
     """Keys held in memory, or read as they are asked for; texts listed, or packed."""
     if request.param == "many":
         monkeypatch.setattr(row_keys, "MOST_HELD", 2)
-        monkeypatch.setattr(words, "_MOST_LISTED", 2)
+        monkeypatch.setattr(columns, "_MOST_LISTED", 2)
     return request.param
 
 
@@ -88,7 +88,7 @@ def test_only_texts_that_occur_are_looked_up():
             raise AssertionError("all are looked up")
 
     names = Asked(f"text {n}" for n in range(1000))
-    found = words.Words(np.array([*range(1000), -1, 7]), names)
+    found = columns.Words(np.array([*range(1000), -1, 7]), names)
     assert found.texts(np.array([7, 1000, 1001, 12])) == ["text 7", "", "text 7", "text 12"]
     assert names.asked == 2
 

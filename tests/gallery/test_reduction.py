@@ -16,8 +16,8 @@ from aina_core.index import principal
 from aina_core.models import ModelName
 from aina_core.projection import Settings, project
 from aina_core.search.classes import by_class
-from aina_core.search.query import IMAGE, Term
-from aina_core.search.searcher import Searcher, embed_query, term_vector
+from aina_core.search.query import IMAGE, Term, embed_query, term_vector
+from aina_core.search.searcher import Searcher
 from aina_core.similarity import Picture, pair
 from tests.support.galleries import files_of, stored
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def plainly(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarra
 
 def need(kind: str) -> None:
     if kind == "hnsw":
-        pytest.importorskip("hnswlib")
+        pytest.importorskip("usearch")
 
 
 @pytest.fixture(params=KINDS)
@@ -172,14 +173,14 @@ def test_unknown_kind(vectors, tmp_path):
 
 def test_a_missing_library_is_named_with_its_command(vectors, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install hnswlib$"):
+    with pytest.raises(InputError, match=r"pip install usearch$"):
         open_index("hnsw", vectors, tmp_path, checksum="a")
 
 
-def test_two_builds_are_byte_identical(vectors, tmp_path):
+def test_two_builds_are_byte_identical(stored_kind, vectors, tmp_path):
     for folder in (tmp_path / "a", tmp_path / "b"):
-        open_index("annoy", vectors, folder, checksum="a")
-    assert (tmp_path / "a" / "annoy.index").stat().st_size > 0
+        open_index(stored_kind, vectors, folder, checksum="a")
+    assert (tmp_path / "a" / f"{stored_kind}.index").stat().st_size > 0
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
@@ -302,6 +303,23 @@ def test_a_forest_cut_at_a_node_is_named_and_mended(vectors, queries, pristine, 
     assert_mended("annoy", vectors, queries, tmp_path)
 
 
+def test_a_graph_of_the_library_before_is_built_again(vectors, queries, pristine, tmp_path):
+    need("hnsw")
+    for name, data in pristine("hnsw").items():
+        (tmp_path / name).write_bytes(data)
+    edit_manifest(tmp_path, "hnsw", versions={"hnswlib": "0.8.0"})
+    (tmp_path / "hnsw.index").write_bytes(b"not of usearch")
+    assert_mended("hnsw", vectors, queries, tmp_path)
+
+
+def test_an_index_can_be_searched_by_several_threads(stored_kind, vectors, queries, tmp_path):
+    index = open_index(stored_kind, vectors, tmp_path, checksum="a")
+    rows, near = index.search(queries, 10)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: index.search(queries, 10), range(40)))
+    assert all((one == rows).all() and (other == near).all() for one, other in found)
+
+
 def test_an_index_serves_only_the_vectors_it_was_built_of(stored_kind, queries, tmp_path):
     old, new = unit_rows(400, seed=2), unit_rows(400, seed=3)
     open_index(stored_kind, old, tmp_path, checksum="old")
@@ -341,6 +359,6 @@ def test_product_is_the_same_on_a_device(vectors, queries):
 
 
 def test_importing_it_is_light():
-    code = "import sys, aina_core.index; print({'torch', 'annoy', 'hnswlib'} & set(sys.modules))"
+    code = "import sys, aina_core.index; print({'torch', 'annoy', 'usearch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

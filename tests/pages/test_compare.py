@@ -10,7 +10,7 @@ import streamlit as st
 from aina_core import jobs
 from aina_core.embedding import load_embedder
 from aina_core.gallery import update, uploads
-from aina_core.search import nearest
+from aina_core.search import neighbours
 from aina_core.search.searcher import Searcher
 from aina_core.similarity import agreement
 from tests.support.app import App, without_weights
@@ -192,7 +192,7 @@ def test_a_link_with_an_odd_number(gallery, text):
 
 
 def test_a_large_gallery_is_compared_by_a_job(gallery, started, monkeypatch):
-    monkeypatch.setattr(nearest, "MOST_QUICK", 10)
+    monkeypatch.setattr(neighbours, "MOST_QUICK", 10)
     app = visit()
     assert "takes a while" in app.said("info")[0] and not app.test.dataframe
     app.click("Compare over the whole gallery")

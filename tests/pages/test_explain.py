@@ -17,6 +17,7 @@ from aina_core.explain import (
     Explainer,
     class_target,
     colour_table,
+    explain_crops,
     load_explainer,
     nine_crops,
     overlay,
@@ -488,7 +489,7 @@ def test_crops_are_drawn_one_after_the_other(gallery, explainer_of):
     assert app.component("explain-cropper") is None, "four are enough"
     own, other = pixels(gallery, CHELSEA), pixels(gallery, COFFEE)
     target = similarity_target(other)
-    rows = explainer_of("tiny").crops(own, boxes, other, target=target)
+    rows = explain_crops(explainer_of("tiny"), own, boxes, other, target=target)
     for drawn, row in zip(sent(app, "crops")[1:], rows, strict=True):
         assert drawn["window"] == list(row.box)
         assert (levels(drawn["heat"]) == np.rint(row.explanation.map * 255)).all()
@@ -514,7 +515,7 @@ def test_the_nine_of_the_study(gallery):
 def test_the_crops_as_a_table(gallery, explainer_of):
     from pages.explain.crops import _table
 
-    rows = explainer_of("tiny").crops(pixels(gallery, CHELSEA), [(0, 0, 30, 30)])
+    rows = explain_crops(explainer_of("tiny"), pixels(gallery, CHELSEA), [(0, 0, 30, 30)])
     (found,) = csv.DictReader(io.StringIO(_table(["crop 1"], rows)))
     assert found["crop"] == "crop 1" and found["class"] == rows[0].top_class
     assert float(found["to the whole"]) == pytest.approx(rows[0].to_whole, abs=1e-5)

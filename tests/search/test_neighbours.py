@@ -7,7 +7,7 @@ from aina_core.errors import GalleryError, InputError, StoppedError
 from aina_core.gallery import Gallery
 from aina_core.index.principal import principal_axes
 from aina_core.search import neighbours as graphs
-from aina_core.search.neighbours import Graph, compute, open_graph
+from aina_core.search.neighbours import Graph, compute, graph_of
 from benchmarks.synthetic import clusters, gallery_of
 
 VECTORS, _ = clusters(400, 30, groups=6)
@@ -20,6 +20,10 @@ def gallery(home) -> Gallery:
 
 def same(first: Graph, second: Graph) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(vars(first).values(), vars(second).values()))  # noqa: B905
+
+
+def open_graph(gallery, model: str, **given) -> Graph:
+    return graph_of(gallery.vectors(model), gallery.store(model).folder, **given)
 
 
 def expect_nearest(graph: Graph, all_similarities: np.ndarray) -> None:

@@ -24,8 +24,9 @@ from aina_core.search.query import (
     members,
     parse,
     query_vector,
+    term_vector,
 )
-from aina_core.search.searcher import Searcher, term_vector
+from aina_core.search.searcher import Searcher
 
 
 def unit_rows(count, dim=24, seed=0):

@@ -10,8 +10,9 @@ from aina_core import images
 from aina_core.embedding import load_embedder
 from aina_core.errors import GalleryError, ImageError, InputError, StoppedError, UnknownNameError
 from aina_core.gallery import create, update
-from aina_core.search import nearest
-from aina_core.search.searcher import Searcher, embed_query
+from aina_core.search import neighbours
+from aina_core.search.query import embed_query
+from aina_core.search.searcher import Searcher
 from aina_core.similarity import Picture, agreement, pair, side_by_side, stored_agreement
 from aina_core.similarity.overlap import overlaps, shared_by_all
 
@@ -164,7 +165,7 @@ def test_an_image_is_never_its_own_neighbour_even_among_copies(home, photos, emb
         update(made, each)
     opened = [Searcher(made, each.model) for each in embedders]
     for k in (1, 2, 5):
-        found = nearest.nearest(opened[0], opened[0].ids, k).neighbours
+        found = neighbours.nearest(opened[0], opened[0].ids, k).neighbours
         assert found.shape == (20, k)
         assert not (found == np.arange(20)[:, None]).any()
         assert all(len({*row}) == k for row in found.tolist())
@@ -174,7 +175,7 @@ def test_an_image_is_never_its_own_neighbour_even_among_copies(home, photos, emb
 
 def test_a_large_gallery_is_kept_and_answers_another_k(opened, monkeypatch):
     expected = {k: agreement(opened, k).pairs[0].shared for k in (2, 4, 25)}
-    monkeypatch.setattr(nearest, "MOST_QUICK", 10)
+    monkeypatch.setattr(neighbours, "MOST_QUICK", 10)
     assert stored_agreement(opened, 4) is None
     np.testing.assert_array_equal(agreement(opened, 4).pairs[0].shared, expected[4])
     folder = opened[0].gallery.store("tiny").folder / "agreement"
@@ -192,7 +193,7 @@ def test_a_large_gallery_is_kept_and_answers_another_k(opened, monkeypatch):
 
 
 def test_what_is_kept_of_other_images_is_not_taken(gallery, embedders, photos, monkeypatch):
-    monkeypatch.setattr(nearest, "MOST_QUICK", 5)
+    monkeypatch.setattr(neighbours, "MOST_QUICK", 5)
     update(gallery, embedders[1])
     agreement([Searcher(gallery, each.model) for each in embedders], 4)
     (photos / "camera" / "2.jpg").unlink()
@@ -204,7 +205,7 @@ def test_what_is_kept_of_other_images_is_not_taken(gallery, embedders, photos, m
 
 def test_a_gallery_too_large_for_exact_search_goes_through_the_index(opened, monkeypatch):
     expected = agreement(opened, 4).counts
-    monkeypatch.setattr(nearest, "MOST_EXACT", 10)
+    monkeypatch.setattr(neighbours, "MOST_EXACT", 10)
     opened[0].annoy.recall_at_10 = 0.875
     found = agreement(opened, 4)
     assert found.index_recall == {"tiny": 0.875, "other-tiny": 1.0}
@@ -212,8 +213,8 @@ def test_a_gallery_too_large_for_exact_search_goes_through_the_index(opened, mon
 
 
 def test_it_can_be_watched_and_stopped(opened, monkeypatch):
-    monkeypatch.setattr(nearest, "MOST_QUICK", 10)
-    monkeypatch.setattr(nearest, "_BLOCK_ROWS", 16)
+    monkeypatch.setattr(neighbours, "MOST_QUICK", 10)
+    monkeypatch.setattr(neighbours, "_BLOCK_ROWS", 16)
     seen = []
     agreement(opened, 4, progress=lambda *report: seen.append(report))
     assert seen[:4] == [("neighbours under tiny", done, 40) for done in (0, 16, 32, 40)]
@@ -241,7 +242,7 @@ def test_what_cannot_be_compared(opened, home, embedders, photo_set):
 
 
 def test_a_folder_that_cannot_be_written(opened, monkeypatch):
-    monkeypatch.setattr(nearest, "MOST_QUICK", 10)
+    monkeypatch.setattr(neighbours, "MOST_QUICK", 10)
     (opened[0].gallery.store("tiny").folder / "agreement").write_text("a file in the way")
     with pytest.raises(GalleryError, match="cannot be written"):
         agreement(opened, 4)

@@ -1,4 +1,4 @@
-"""One generation of vectors: its files, what their manifest must say, and how they read."""
+"""One generation of vectors: its files, what their manifest must say, and reading them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,18 +14,21 @@ from aina_core.gallery.vectors.row_keys import Keys, Places
 
 #: Of the manifest; 2 had no norms.
 FORMAT = 3
+_BLOCK_ROWS = 4096
+_BASELINE_ROWS = 2000
+_BASELINE_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """One generation, opened and verified; it stays readable when the next one takes its place.
+    """One generation, opened and verified; it stays readable when the next one replaces it.
 
     Attributes:
         table: uint8, the bytes of the file of rows, memory-mapped.
         matrix: float32 (n, dim), unit rows, memory-mapped, read-only.
-        norms: float32 (n,), the length of each embedding before it was made a unit, memory-mapped.
+        norms: float32 (n,), the length of each embedding before normalisation, memory-mapped.
         baseline: float32 (m,), ascending similarities of random pairs; empty below two images.
-        manifest: what is recorded of it.
+        manifest: its manifest.
     """
 
     table: np.ndarray
@@ -79,7 +82,7 @@ def file_names(generation: int) -> tuple[str, str, str, str]:
 
 
 def is_complete(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest says all that its readers rely on."""
+    """Whether a manifest has every entry that its readers rely on."""
     kinds = {"generation": int, "count": int, "dim": int, "fingerprint": dict, "computed_on": list}
     if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
         return False
@@ -95,3 +98,37 @@ def is_complete(manifest: Mapping[str, Any]) -> bool:
 def map_array(path: Path, count: int) -> np.ndarray:
     """Map an array; one without rows, which cannot be mapped, is read."""
     return np.load(path, mmap_mode="r") if count else np.load(path)
+
+
+def random_pairs(matrix: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return the similarities of random pairs of different rows: what "similar" is compared with.
+
+    Args:
+        matrix: float32 (n, dim), unit rows.
+        seed: of the choice of pairs; below about 200 rows all pairs are taken.
+
+    Returns:
+        float32 (m,), ascending, m ≤ 20,000; empty below two rows.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(matrix)
+    chosen = np.sort(rng.choice(count, min(count, _BASELINE_ROWS), replace=False))
+    rows = np.asarray(matrix[chosen])
+    first, second = np.triu_indices(len(rows), 1)
+    if len(first) > _BASELINE_PAIRS:
+        drawn = np.sort(rng.choice(len(first), _BASELINE_PAIRS, replace=False))
+        first, second = first[drawn], second[drawn]
+    similarities = np.empty(len(first), np.float32)
+    for start in range(0, len(first), _BLOCK_ROWS):
+        part = slice(start, start + _BLOCK_ROWS)
+        similarities[part] = np.einsum("ij,ij->i", rows[first[part]], rows[second[part]])
+    return np.sort(similarities)
+
+
+class Row(NamedTuple):
+    """A row of the next generation, and whether it is in the journal or the last generation."""
+
+    id: str
+    sha256: str
+    journaled: bool
+    row: int

@@ -1,4 +1,4 @@
-"""Rows that a run has computed and not committed yet: what a killed run leaves to the next one."""
+"""Rows that a run has computed but not committed yet; a killed run is resumed from them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Journal:
         dim: length of an embedding.
         count: how many rows it has.
         data: their file, float32 (count, dim + 1) without a header: unit rows, and in the last
-            column the norm that each had before.
-        row_bytes: how long a row is in that file.
+            column the norm of each before normalisation.
+        row_bytes: length of a row in that file.
     """
 
     def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class Journal:
         self._resume()
 
     def _resume(self) -> None:
-        """Keep the chunks that are whole; cut off what follows, or all when of another kind."""
+        """Keep the complete chunks and cut off what follows; drop all those of another kind."""
         kind = {"row_bytes": self.row_bytes, "fingerprint": dict(self.fingerprint)}
         head = (json.dumps(kind) + "\n").encode()
         with self.data.open("ab+") as data, paths.replacing(self._lines) as kept:
@@ -68,7 +68,7 @@ class Journal:
         return keys if whole else None
 
     def append(self, keys: Sequence[tuple[str, str]], rows: np.ndarray, norms: np.ndarray) -> None:
-        """Add a chunk; it is on the disk when the call returns.
+        """Append a chunk; it is on disk when the call returns.
 
         Args:
             keys: (image id, file checksum) of each row.

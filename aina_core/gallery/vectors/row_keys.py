@@ -1,7 +1,7 @@
 """The keys of a generation's rows, image id and file checksum, read from its mapped file.
 
-Where there are few they are held as lists; of many, each is read when it is asked for, since a
-million texts in memory take hundreds of megabytes and seconds to make.
+A few are held as lists; of many, each is read on request, since a million texts in memory take
+hundreds of megabytes, and seconds to make.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 import json
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Keys:
             yield [image_id for image_id, _ in block], [sha256 for _, sha256 in block]
 
     def find(self, image_id: str) -> int | None:
-        """Return the row of an image id, by halving; None where it has none."""
+        """Return the row of an image id, by binary search; None where it has none."""
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -81,7 +81,31 @@ class Keys:
         return Column(self, place) if len(self) > MOST_HELD else [key[place] for key in self]
 
 
-class Column(Sequence[str]):
+T = TypeVar("T")
+
+
+class Rows(Sequence[T]):
+    """A sequence whose items are made as they are asked for; a subclass says how, by `_at`."""
+
+    def _at(self, row: int) -> T:
+        """Return the item of a row, 0 ≤ row < len(self)."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, row: int) -> T: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[T]: ...
+
+    def __getitem__(self, row: int | slice) -> T | list[T]:
+        if isinstance(row, slice):
+            return [self._at(each) for each in range(*row.indices(len(self)))]
+        at = operator.index(row)
+        if not -len(self) <= at < len(self):
+            raise IndexError(f"There is no row {at}.")
+        return self._at(at % len(self))
+
+
+class Column(Rows[str]):
     """One part of many keys, read as it is asked for."""
 
     def __init__(self, keys: Keys, place: int) -> None:
@@ -90,18 +114,8 @@ class Column(Sequence[str]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self._keys[each][self._place] for each in range(*row.indices(len(self)))]
-        at = operator.index(row)
-        if not -len(self) <= at < len(self):
-            raise IndexError(f"There is no row {at}.")
-        return self._keys[at % len(self)][self._place]
+    def _at(self, row: int) -> str:
+        return self._keys[row][self._place]
 
     def __iter__(self) -> Iterator[str]:
         return (key[self._place] for key in self._keys)
@@ -127,7 +141,9 @@ class Places:
     def find_all(self, image_ids: Iterable[str], count: int) -> np.ndarray:
         """Return the rows of `count` ids, int64 (count,), -1 for those that have none."""
         known = self._all
-        if known is None and count * 50 > len(self._ids):  # halving is so much slower
+        if known is None and count * 50 > len(
+            self._ids
+        ):  # a binary search for each would be slower
             known = {image_id: row for row, image_id in enumerate(self._ids)}
         if known is None:
             rows = (-1 if (row := self._keys.find(each)) is None else row for each in image_ids)

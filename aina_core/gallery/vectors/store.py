@@ -2,17 +2,17 @@
 
 ::
 
-    manifest.json        names the generation that counts, with the checksum of each of its files
+    manifest.json        names the current generation, with the checksum of each of its files
     vectors-7.npy        float32 (n, dim), unit rows, in the order of the ids
     rows-7.jsonl         a line for each row: image id, checksum of its file
     norms-7.npy          float32 (n,), the length of each embedding before it was made a unit
     baseline-7.npy       float32 (m,), ascending: similarities of random pairs of rows
-    journal.f32, .jsonl  rows computed by a run that has not ended yet, whole chunks only
+    journal.f32, .jsonl  rows computed by a run that has not ended yet, in whole chunks
     index/               what `aina_core.index` builds from the vectors
 
 A run appends to the journal; at its end the next generation is written beside the old one, and the
-manifest switches to it in one step. A run that was killed leaves its journal, and the next one
-goes on from there. Rows stand in the order of the ids, so the bytes of a generation do not tell
+manifest switches to it in one step. A run that is killed leaves its journal, and the next one
+resumes from there. Rows are in the order of the ids, so the bytes of a generation do not depend on
 how often the work was interrupted.
 """
 
@@ -31,9 +31,15 @@ import numpy as np
 
 from aina_core.disk import paths
 from aina_core.errors import DamagedError
-from aina_core.gallery.plan import Row
-from aina_core.gallery.vectors.baseline import random_pairs
-from aina_core.gallery.vectors.generation import FORMAT, Vectors, file_names, is_complete, map_array
+from aina_core.gallery.vectors.generation import (
+    FORMAT,
+    Row,
+    Vectors,
+    file_names,
+    is_complete,
+    map_array,
+    random_pairs,
+)
 from aina_core.gallery.vectors.journal import Journal
 
 
@@ -45,7 +51,7 @@ class VectorStore:
         self.index_folder = folder / "index"
 
     def manifest(self) -> dict[str, Any] | None:
-        """Return what is recorded of the current generation; None before the first.
+        """Return the manifest of the current generation; None before the first.
 
         Raises:
             DamagedError: the manifest cannot be read.
@@ -63,7 +69,7 @@ class VectorStore:
         return manifest
 
     def verified(self) -> dict[str, Any]:
-        """Return the manifest after checking size and checksum of its files; for the writer.
+        """Return the manifest after checking size and checksum of its files; used by the writer.
 
         Raises:
             DamagedError: there is none, or a file does not match it.
@@ -74,7 +80,7 @@ class VectorStore:
         problem = next(self._problems(manifest), None)
         if problem is not None:
             raise DamagedError(problem)
-        self._load(manifest)  # which looks at its shape
+        self._load(manifest)  # checks its shape
         return manifest
 
     def keys(self, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -105,13 +111,13 @@ class VectorStore:
         raise DamagedError(problem or "The vectors cannot be read.")
 
     def problems(self) -> list[str]:
-        """Return what does not match the manifest, a sentence each."""
+        """Return what does not match the manifest, one sentence for each problem."""
         try:
             manifest = self.manifest()
             if manifest is None:
                 return []
             found = list(self._problems(manifest))
-            if not found or manifest != self.manifest():  # a writer has switched meanwhile
+            if not found or manifest != self.manifest():  # a writer has switched in the meantime
                 self.open()
                 return []
             return found
@@ -145,12 +151,12 @@ class VectorStore:
         return Vectors(names, matrix, lengths, np.load(baseline), manifest)
 
     def journal(self, fingerprint: Mapping[str, Any]) -> Journal:
-        """Open the journal for a run, with what an interrupted run of the same kind left in it."""
+        """Open the journal for a run, with what an interrupted run of its kind has left in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return Journal(self.folder, fingerprint)
 
     def keep(self, manifest: Mapping[str, Any], journal: Journal) -> None:
-        """End a run that has changed nothing: the generation stays, the journal goes."""
+        """End a run that changed nothing: keep the generation, delete the journal."""
         journal.end()
         self._sweep(manifest)
 
@@ -162,14 +168,14 @@ class VectorStore:
         previous: Mapping[str, Any] | None,
         record: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Make the next generation of rows of the previous one and the journal; end the journal.
+        """Write the next generation from rows of the previous one and the journal; end the journal.
 
         Args:
             rows: in the order of the ids; each stands in the journal or in `previous`.
             count: how many.
             journal: this run's.
             previous: manifest of the current generation, if its rows may be taken over.
-            record: what else the manifest shall say.
+            record: further entries of the manifest.
 
         Returns:
             The manifest, now in force.
@@ -240,11 +246,11 @@ class VectorStore:
         return take
 
     def add_record(self, **record: Any) -> None:
-        """Add to what the manifest says of the current generation."""
+        """Add entries to the manifest of the current generation."""
         paths.write_json(self.folder / "manifest.json", {**(self.manifest() or {}), **record})
 
     def _sweep(self, manifest: Mapping[str, Any]) -> None:
-        """Delete generations that are over, and what a killed run left; open maps stay valid."""
+        """Delete old generations and what a killed run left; open memory maps stay valid."""
         keep = {"manifest.json", *manifest.get("files", ())}
         for path in self.folder.iterdir():
             if path.is_file() and path.name not in keep:
@@ -258,7 +264,7 @@ class VectorStore:
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    """Begin a file of float32 numbers that are written one after the other."""
+    """Write the header of a file of float32 numbers."""
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
