@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.errors import DamagedError
-
-_LEFTOVER_SECONDS = 3600.0
 
 
 def exists(folder: Path, kind: str) -> bool:
@@ -70,34 +65,19 @@ def writing(folder: Path, identity: dict[str, Any]) -> Iterator[tuple[Path, dict
     When the block succeeds, the files take their places, each in one step, and the manifest
     follows. When it fails, nothing has changed.
     """
-    kind = identity["kind"]
-    folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder, kind)
     measured: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix(kind)) as name:
-        aside = Path(name)
-        yield aside, measured
-        files = {name: _describe(aside / name) for name in identity["names"]}
+    with folders.workspace(folder) as made:
+        yield made, measured
+        files = {name: _describe(made / name) for name in identity["names"]}
         for name in files:
-            (aside / name).replace(folder / name)
+            (made / name).replace(folder / name)
         paths.sync_folder(folder)
-        paths.write_json(_manifest_path(folder, kind), {**identity, **measured, "files": files})
+        manifest = {**identity, **measured, "files": files}
+        paths.write_json(_manifest_path(folder, identity["kind"]), manifest)
 
 
 def _manifest_path(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.json"
-
-
-def _prefix(kind: str) -> str:
-    return f".{kind}-"
-
-
-def _sweep(folder: Path, kind: str) -> None:
-    """Remove temporary folders of builds that were killed."""
-    for path in folder.glob(f"{_prefix(kind)}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
+
 from aina_core.errors import DamagedError, InputError
 
 
@@ -21,15 +23,20 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """The folder of what can be made again at any time: `AINA_CACHE`, or `~/.cache/aina`."""
+    """The folder of what can be made again at any time: `AINA_CACHE`, or the user's cache folder.
+
+    The latter is where the system has it: on Linux `aina` in `XDG_CACHE_HOME`, or in `~/.cache`.
+    """
     given = os.environ.get("AINA_CACHE")
-    return Path(given).resolve() if given else Path.home() / ".cache" / "aina"
+    return Path(given).resolve() if given else platformdirs.user_cache_path("aina", False)
 
 
 def weights() -> Path:
-    """The folder of models' weights: `AINA_WEIGHTS`, or `~/.cache/aina/weights`."""
+    """The folder of models' weights: `AINA_WEIGHTS`, or `weights` in the user's cache folder."""
     given = os.environ.get("AINA_WEIGHTS")
-    return Path(given).resolve() if given else Path.home() / ".cache" / "aina" / "weights"
+    return (
+        Path(given).resolve() if given else platformdirs.user_cache_path("aina", False) / "weights"
+    )
 
 
 def roots() -> list[Path]:

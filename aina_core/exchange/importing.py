@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.disk import paths
-from aina_core.disk.folders import aside_of
+from aina_core.disk import folders, paths
 from aina_core.errors import AinaError, GalleryError, InputError, StoppedError
 from aina_core.exchange.image_files import find_files, suits
 from aina_core.exchange.source import Source
@@ -126,8 +125,10 @@ class _Import:
         if self.name in galleries():
             self._check_free(open_gallery(self.name))
         said = None if labels is None else LabelsFile(labels)
-        paths.home().mkdir(parents=True, exist_ok=True)
-        with aside_of(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
+        with (
+            folders.workspace(paths.home()) as aside,
+            Incoming.open(self.source.name) as incoming,
+        ):
             journal = Journal(aside, self.source.fingerprint)
             self._read(incoming, journal)
             if said is not None:

@@ -14,13 +14,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aina_core.disk import paths
+from aina_core.disk.locks import alone
 from aina_core.errors import (
     DamagedError,
     GalleryError,
@@ -59,6 +59,7 @@ __all__ = [
     "valid_name",
 ]
 
+_PATIENCE_SECONDS = 60.0
 _OWN_NAMES = re.compile(r"images|models|lock|catalogue\..*|\.?duplicates\..*|\.gallery\.json\..*")
 
 
@@ -188,9 +189,7 @@ def _make(folder: Path, root: Path | None, *, pictures: bool = True) -> None:
         raise InputError(
             f"{folder} exists already and is not a gallery of AINA's; choose another name."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder, f"making the gallery {folder.name}", patience=_PATIENCE_SECONDS):
         if (folder / "gallery.json").exists():
             return
         if root is None:

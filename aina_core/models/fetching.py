@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.errors import InputError, StoppedError, WeightsMissingError, WeightsRefusedError
 from aina_core.models.spec import ModelSpec, get
 from aina_core.models.weights import FirstOf, FolderFile
@@ -79,10 +77,7 @@ def _reason(error: OSError) -> str:
 
 def _fetch(spec: ModelSpec, file: FolderFile, progress: Progress, stop: Stop) -> Path:
     """Download, check and put one file into its place."""
-    folder = paths.weights()
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder, prefix=".fetch-"))
-    try:
+    with folders.workspace(paths.weights()) as aside:
         come = _download(file, aside, progress, stop)
         come = come.rename(aside / file.path.name)  # so that messages name it
         file.check(come)
@@ -94,8 +89,6 @@ def _fetch(spec: ModelSpec, file: FolderFile, progress: Progress, stop: Stop) ->
         file.path.parent.mkdir(parents=True, exist_ok=True)
         come.replace(file.path)
         paths.sync_folder(file.path.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return file.path
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.errors import DamagedError
 from aina_core.gallery.plan import Row
 from aina_core.gallery.vectors.baseline import random_pairs
@@ -252,9 +251,7 @@ class VectorStore:
 
     def delete(self) -> None:
         """Delete everything: vectors, index, journal."""
-        aside = self.folder.with_name(f".deleted-{os.getpid()}-{self.folder.name}")
-        self.folder.rename(aside)
-        shutil.rmtree(aside)
+        folders.discard(self.folder)
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
