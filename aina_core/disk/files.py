@@ -1,8 +1,8 @@
 """An index on disk: native files and a manifest, verified before any library opens them.
 
-The manifest `<kind>.json` is written last. It says what the index was built of (its identity) and
-what was measured, and gives size and SHA-256 of each file; a mixture of two builds, left by a
-crash, does not fit it.
+The manifest `<kind>.json` is written last. It records what the index was built from (its
+identity), what was measured, and the size and SHA-256 of each file, so a mixture of two builds that
+a crash has left does not match it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aina_core.errors import DamagedError
 
 
 def exists(folder: Path, kind: str) -> bool:
-    """Say whether an index of that kind is stored in a folder, intact or not."""
+    """Return whether a folder has an index of a kind, intact or not."""
     return _manifest_path(folder, kind).exists()
 
 
@@ -32,7 +32,7 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def find_problem(folder: Path, identity: dict[str, Any]) -> str | None:
-    """Say in one sentence why the stored index is not the one described; None if it is.
+    """Return in one sentence why the stored index is not the one described; None if it is.
 
     Args:
         folder: where it is stored.
@@ -68,7 +68,7 @@ def writing(folder: Path, identity: dict[str, Any]) -> Iterator[tuple[Path, dict
     measured: dict[str, Any] = {}
     with folders.workspace(folder) as made:
         yield made, measured
-        files = {name: _describe(made / name) for name in identity["names"]}
+        files = {name: describe(made / name) for name in identity["names"]}
         for name in files:
             (made / name).replace(folder / name)
         paths.sync_folder(folder)
@@ -80,8 +80,8 @@ def _manifest_path(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.json"
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    """Bring a file safely to disk; return what the manifest says of it."""
+def describe(path: Path) -> dict[str, Any]:
+    """Flush a file to the disk and return what a manifest records of it: its size and SHA-256."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return {"size": path.stat().st_size, "sha256": paths.file_checksum(path)}

@@ -1,4 +1,4 @@
-"""Where AINA keeps things, and how it writes them: all or nothing."""
+"""Where AINA keeps its files, and how it writes one: all or nothing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def allowed_folder(text: str) -> Path:
         exists = folder.is_dir()
     except (OSError, RuntimeError, ValueError):
         raise InputError(f"{text!r} is not a folder's path.") from None
-    # the same sentence for both, so that nobody learns what else the disk holds
+    # one message for both cases, so that it does not reveal what else is on the disk
     if not any(folder.is_relative_to(root) for root in roots()) or not exists:
         below = ", ".join(map(str, roots()))
         raise InputError(

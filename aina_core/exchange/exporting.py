@@ -1,4 +1,4 @@
-"""A model's vectors of a gallery, written as others read them."""
+"""Export a model's vectors of a gallery, in a format that other tools read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def export(
     Args:
         gallery: the gallery.
         model: the model's full name.
-        out: a folder that is not there yet, or empty.
+        out: a folder that does not exist yet, or is empty.
         part_rows: how many rows a file has at most.
         progress: told of the phase "writing".
         stop: asked between blocks.

@@ -70,5 +70,5 @@ __all__ = [
     "valid_external",
 ]
 
-#: The model that is chosen when nobody has chosen.
+#: The model that is used where none is chosen.
 DEFAULT = "efficientnet-lite0"

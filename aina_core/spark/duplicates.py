@@ -1,7 +1,7 @@
-"""`spark_duplicates`: what is in a folder of embeddings twice, by Spark.
+"""`spark_duplicates`: the duplicates in a folder of embeddings, found by Spark.
 
-Tasks find the pairs that reach the threshold; those few come to the driver, which groups them as a
-gallery's are grouped.
+Tasks find the pairs that reach the threshold. Those are few: the driver collects them and groups
+them in the same way as a gallery's.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def spark_duplicates(
         settings: of Spark.
         overwrite: replace finished results.
         progress: told of every phase.
-        stop: when it says yes, the job is cancelled, and nothing is left of it.
+        stop: when it returns True, the job is cancelled and leaves nothing.
 
     Raises:
         InputError: more than `MOST_PAIRS` pairs reach the threshold.

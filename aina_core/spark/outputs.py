@@ -1,4 +1,4 @@
-"""Folders that Spark jobs write: nobody reads them before they are finished.
+"""Folders that Spark jobs write, and that have no manifest before they are finished.
 
 On this machine's file system a job writes into a folder beside its place, which is moved there when
 all is done. Elsewhere, where moving can mean copying, it writes in place, marked as unfinished,
@@ -104,7 +104,9 @@ def open_output(
         return _Elsewhere(Files(spark, out), out, kind, overwrite)
     output = _Here(folder)
     try:
-        check_output(out, columns, overwrite=overwrite)  # now that nobody else finishes there
+        check_output(
+            out, columns, overwrite=overwrite
+        )  # again, now that no other job can finish there
     except InputError:
         output.abandon()
         raise
@@ -216,7 +218,7 @@ def _is_kind(manifest: bytes, kind: str | None) -> bool:
 
 
 def check_written(spark: SparkSession, output: Output, wanted: int, which: str = "true") -> None:
-    """Refuse results that are not all there, or to which somebody else has added.
+    """Refuse results that are not all there, or to which another process has added.
 
     Args:
         spark: the session.
