@@ -1,4 +1,4 @@
-"""Long work: how it tells of itself and is stopped, and how the app runs it elsewhere.
+"""Long work in a process of its own: started, listed, stopped and resumed.
 
 A job is a command line of AINA in a process of its own, with a folder under `AINA_HOME/.jobs`:
 
@@ -7,52 +7,56 @@ A job is a command line of AINA in a process of its own, with a folder under `AI
     stop           asked to stop
     result.json    exit status and last line
     log            what it printed
-    lock           locked as long as the process lives
+    lock           made and held by the process
 
-It goes on when the browser, or the app, is closed. A job that died is run again by the same
-arguments, and resumes where the work itself can.
+It goes on when the browser, or the app, is closed. A job that died can be run again with the same
+arguments; it then resumes where the work itself can.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aina_core.disk import paths
-from aina_core.disk.locks import is_busy
+from aina_core.disk import folders, paths
+from aina_core.disk.locks import alone, is_busy
 from aina_core.errors import DamagedError, InputError
 
 _ENVIRONMENT = "AINA_JOB"
+_ID = "[0-9a-f]*-*"
 _SECONDS_BETWEEN_REPORTS = 0.3
 _KEPT_JOBS = 20
+# A process that has not taken its job's lock by then never will.
+_STARTING_SECONDS = 60.0
+# The folders of the jobs whose processes this one has started and not reaped yet.
+_unreaped: set[Path] = set()
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stood when it was read.
+    """A job, as of the moment when it was read.
 
     Attributes:
         id: its folder's name.
         title: what it does, for people.
         arguments: of the command line, without the program.
         state: "running", "stopping", "done", "stopped", "failed", or "died" (killed, power cut).
-        phase: what it does at the moment.
-        done: of this phase.
-        total: of this phase; 0 while unknown.
-        seconds_left: an estimate from this phase's own rate; None while there is none.
+        phase: what it is doing.
+        done: how much of this phase is done.
+        total: how much there is in this phase; 0 while unknown.
+        seconds_left: an estimate by the rate of this phase; None while there is none.
         rate: done per second in this phase.
-        message: the last word of a job that has ended.
+        message: what a job that has ended printed last.
     """
 
     id: str
@@ -68,7 +72,7 @@ class Job:
 
     @property
     def started(self) -> float:
-        """When, in seconds since 1970; 0 where its id does not say so."""
+        """When it was started, in seconds since 1970; 0 where its id does not say."""
         try:
             return int(self.id.partition("-")[0], 16) / 1e9
         except ValueError:
@@ -76,7 +80,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process is alive."""
         return self.state in ("running", "stopping")
 
 
@@ -93,43 +97,46 @@ def start(title: str, arguments: Sequence[str]) -> str:
     folder = _folder() / job_id
     folder.mkdir(parents=True)
     paths.write_json(folder / "job.json", {"title": title, "arguments": list(arguments)})
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # The lock belongs to the open file, which the child inherits: it ends with the child.
-        with (folder / "log").open("wb") as log:
-            subprocess.Popen(
-                [sys.executable, "-m", "aina_core", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=(descriptor,),
-                cwd=Path(__file__).parent.parent,
-                env={**os.environ, _ENVIRONMENT: str(folder), "AINA_HOME": str(paths.home())},
-            )
-    finally:
-        os.close(descriptor)
+    with (folder / "log").open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "aina_core", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, _ENVIRONMENT: str(folder), "AINA_HOME": str(paths.home())},
+        )
+    _unreaped.add(folder)
+    threading.Thread(target=_reap, args=(child, folder), daemon=True).start()
     _sweep()
     return job_id
 
 
+def _reap(child: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for a job's process, so that it does not stay in the system's list as defunct."""
+    child.wait()
+    with contextlib.suppress(OSError):  # of one that ended before it could take its lock
+        (folder / "lock").touch()
+    _unreaped.discard(folder)
+
+
 def jobs() -> list[Job]:
-    """Return the jobs that are known, the newest first."""
+    """Return the jobs, the newest first."""
     found = []
-    for folder in sorted(_folder().glob("*-*"), reverse=True):
+    for folder in sorted(_folder().glob(_ID), reverse=True):
         with contextlib.suppress(DamagedError, KeyError, TypeError, ValueError, OverflowError):
             found.append(_read(folder))
     return found
 
 
 def stop(job_id: str) -> None:
-    """Ask a job to finish what is under way and end."""
+    """Ask a job to finish what it is at, and end."""
     _known(job_id).joinpath("stop").touch()
 
 
 def resume(job_id: str) -> str:
-    """Run a job that ended before its work was done once more, by the same arguments."""
+    """Run a job that ended before its work was done again, with the same arguments."""
     job = _read(_known(job_id))
     forget(job_id)
     return start(job.title, job.arguments)
@@ -138,9 +145,9 @@ def resume(job_id: str) -> str:
 def forget(job_id: str) -> None:
     """Remove a job that has ended from the list."""
     folder = _known(job_id)
-    if is_busy(folder):
+    if _is_alive(folder):
         raise InputError("The job is still running; stop it first.")
-    shutil.rmtree(folder, ignore_errors=True)
+    folders.discard(folder)
 
 
 def _known(job_id: str) -> Path:
@@ -150,9 +157,20 @@ def _known(job_id: str) -> Path:
     return folder
 
 
+def _is_alive(folder: Path) -> bool:
+    """Whether a job's process is alive: it holds the lock, or is about to make it."""
+    if folder in _unreaped:
+        return True
+    if (folder / "lock").exists():
+        return is_busy(folder)
+    with contextlib.suppress(OSError):
+        return time.time() - (folder / "job.json").stat().st_mtime < _STARTING_SECONDS
+    return False
+
+
 def _read(folder: Path) -> Job:
     job = paths.read_json(folder / "job.json")
-    alive = is_busy(folder)
+    alive = _is_alive(folder)
     result = _optional(folder / "result.json")
     progress = _optional(folder / "progress.json")
     if alive:
@@ -186,13 +204,13 @@ def _optional(path: Path) -> dict[str, Any]:
 
 
 def _sweep() -> None:
-    for folder in sorted(_folder().glob("*-*"), reverse=True)[_KEPT_JOBS:]:
-        if not is_busy(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in sorted(_folder().glob(_ID), reverse=True)[_KEPT_JOBS:]:
+        if not _is_alive(folder):
+            folders.discard(folder)
 
 
 class Reporter:
-    """The side of the worker: writes progress into the job's folder, and looks for its stop."""
+    """The worker's side of a job: writes its progress, and sees whether it was asked to stop."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -200,13 +218,23 @@ class Reporter:
         self._first = 0
         self._started = self._written = 0.0
         self._stopping = False
+        self._held = contextlib.ExitStack()
         signal.signal(signal.SIGTERM, self._stop_now)
 
     @classmethod
     def of_this_process(cls) -> Reporter | None:
-        """Return the reporter of the job that this process is; None when it is none."""
+        """Return the reporter of the job that this process is, and hold its lock to the end.
+
+        Returns:
+            None when this process is no job.
+        """
         folder = os.environ.pop(_ENVIRONMENT, None)
-        return cls(Path(folder)) if folder else None
+        if not folder:
+            return None
+        reporter = cls(Path(folder))
+        # kept open by the reporter; those who list jobs hold it for moments only
+        reporter._held.enter_context(alone(reporter.folder, "running this job", patience=10))
+        return reporter
 
     def _stop_now(self, *_: object) -> None:
         self._stopping = True
@@ -214,7 +242,7 @@ class Reporter:
             self.folder.joinpath("stop").touch()
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Take a report; write it unless one was written just now."""
+        """Write how far the work is, unless that was written a moment ago."""
         now = time.time()
         if phase != self._phase:
             self._phase, self._first, self._started = phase, done, now
@@ -234,7 +262,7 @@ class Reporter:
         )
 
     def stop(self) -> bool:
-        """Whether the person, or the system, asked to stop."""
+        """Whether a person, or the system, has asked the job to stop."""
         return self._stopping or (self.folder / "stop").exists()
 
     def end(self, status: int, message: str) -> None:
@@ -244,7 +272,7 @@ class Reporter:
 
 
 def describe(job: Job) -> str:
-    """Return one line on where a job stands."""
+    """Return a line that says how far a job is."""
     if not job.active:
         return job.message or job.state
     if not job.total:
@@ -255,7 +283,7 @@ def describe(job: Job) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it: 45 s, 3 min, 2 h 10 min."""
+    """Return a duration for people: 45 s, 3 min, 2 h 10 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""How long work tells of itself, and how it is asked to stop."""
+"""How long work reports its progress, and how it is asked to stop."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 #: Called with a phase, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
-#: Asked now and then whether to finish what is under way and end.
+#: Called now and then: whether to finish the current item and end.
 Stop = Callable[[], bool]
 
 
 def silent(phase: str, done: int, total: int) -> None:
-    """The progress of a caller that shows none."""
+    """Report nothing."""
 
 
 def never() -> bool:
-    """The stop of a caller that never stops."""
+    """Never stop."""
     return False

@@ -125,6 +125,35 @@ def test_a_job_that_cannot_do_its_work_says_why(home, tmp_path):
     assert log == f"aina: {last.message}\n"
 
 
+def test_an_ended_job_leaves_no_defunct_process(home):
+    def children() -> set[int]:
+        return {
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/stat")
+            if _status(path)[1:2] == [str(os.getpid())]
+        }
+
+    before = children()
+    assert ended(jobs.start("Models", ["models"])).state == "done"
+    wait_until(lambda: children() <= before)
+
+
+def _status(path: Path) -> list[str]:
+    """What the system says of a process: its state, its parent, and more."""
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended meanwhile
+        return []
+
+
+def test_a_job_is_running_from_the_start_for_whoever_looks(home):
+    folder = put(home, "1-new")
+    (folder / "lock").unlink()
+    assert job("1-new").state == "running", "its process has not come to its lock yet"
+    os.utime(folder / "job.json", (1e9, 1e9))
+    assert job("1-new").state == "died"
+
+
 def test_a_job_that_nobody_understands_has_failed_at_once(home):
     job_id = jobs.start("Nonsense", ["index", "--nonsense"])
     assert ended(job_id).state == "failed"

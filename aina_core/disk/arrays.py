@@ -1,13 +1,13 @@
-"""Arrays that were computed once and are kept: npy files and a manifest, verified when opened.
+"""Computed arrays that are kept: npy files and a manifest, verified when they are opened.
 
 ::
 
     FOLDER/
-      manifest.json      what the arrays were made of, what was measured, each file's checksum
-      NAME-1f0c9a2e.npy  an array; the number is new with every writing
+      manifest.json      what the arrays were made from, what was measured, each file's checksum
+      NAME-1f0c9a2e.npy  an array; each write has a new number
 
-The manifest switches from the old files to the new ones in one step, so a reader sees the ones or
-the others, and a process that was killed has changed nothing.
+The manifest switches from the old files to the new ones in one step: a reader sees either all the
+old or all the new ones, and a process that is killed changes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEFTOVER_SECONDS = 3600.0
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What was stored in a folder.
+    """The arrays of a folder.
 
     Attributes:
         arrays: by name; read-only.
@@ -49,13 +49,13 @@ def save(
     arrays: Mapping[str, np.ndarray],
     record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write arrays in the place of those that a folder holds, all or nothing.
+    """Replace the arrays of a folder, all or nothing.
 
     Args:
-        folder: made where it is missing.
-        identity: what they were made of, JSON values; `load` asks for it again.
+        folder: made if it is missing.
+        identity: what they were made from, JSON values; `load` compares it.
         arrays: of numbers, by name.
-        record: what else is to be kept with them, JSON values.
+        record: what else to keep with them, JSON values.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -75,14 +75,15 @@ def save(
 
 
 def load(folder: Path, identity: Mapping[str, Any]) -> Stored | None:
-    """Open the arrays of a folder after checking what they were made of and their checksums.
+    """Open the arrays of a folder after checking what they were made from and their checksums.
 
     Args:
         folder: where they are.
-        identity: what they must have been made of.
+        identity: what they must have been made from.
 
     Returns:
-        None where there are none, or others, or a file differs from its manifest.
+        None if there are none, if they were made from something else, or if a file differs from
+        the manifest.
     """
     try:
         manifest = paths.read_json(folder / "manifest.json")
@@ -105,7 +106,7 @@ def _open(folder: Path, file: Mapping[str, Any]) -> np.ndarray:
 
 
 def _named(folder: Path) -> set[str]:
-    """The files that a folder's manifest names, as far as it can be read."""
+    """The files named in a folder's manifest; none if it cannot be read."""
     try:
         files = paths.read_json(folder / "manifest.json")["files"]
         return {Path(file["file"]).name for file in files.values()}
@@ -114,7 +115,7 @@ def _named(folder: Path) -> set[str]:
 
 
 def _sweep(folder: Path, keep: set[str], before: set[str]) -> None:
-    """Delete the files of the manifest before, and what a killed process left long ago."""
+    """Delete the files of the previous manifest, and old leftovers of killed processes."""
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
             old = time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS

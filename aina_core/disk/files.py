@@ -1,29 +1,24 @@
 """An index on disk: native files and a manifest, verified before any library opens them.
 
-The manifest `<kind>.json` is written last. It says what the index was built of (its identity) and
-what was measured, and gives size and SHA-256 of each file; a mixture of two builds, left by a
-crash, does not fit it.
+The manifest `<kind>.json` is written last. It records what the index was built from (its
+identity), what was measured, and the size and SHA-256 of each file, so a mixture of two builds that
+a crash has left does not match it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.errors import DamagedError
-
-_LEFTOVER_SECONDS = 3600.0
 
 
 def exists(folder: Path, kind: str) -> bool:
-    """Say whether an index of that kind is stored in a folder, intact or not."""
+    """Return whether a folder has an index of a kind, intact or not."""
     return _manifest_path(folder, kind).exists()
 
 
@@ -37,7 +32,7 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def find_problem(folder: Path, identity: dict[str, Any]) -> str | None:
-    """Say in one sentence why the stored index is not the one described; None if it is.
+    """Return in one sentence why the stored index is not the one described; None if it is.
 
     Args:
         folder: where it is stored.
@@ -70,38 +65,23 @@ def writing(folder: Path, identity: dict[str, Any]) -> Iterator[tuple[Path, dict
     When the block succeeds, the files take their places, each in one step, and the manifest
     follows. When it fails, nothing has changed.
     """
-    kind = identity["kind"]
-    folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder, kind)
     measured: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix(kind)) as name:
-        aside = Path(name)
-        yield aside, measured
-        files = {name: _describe(aside / name) for name in identity["names"]}
+    with folders.workspace(folder) as made:
+        yield made, measured
+        files = {name: describe(made / name) for name in identity["names"]}
         for name in files:
-            (aside / name).replace(folder / name)
+            (made / name).replace(folder / name)
         paths.sync_folder(folder)
-        paths.write_json(_manifest_path(folder, kind), {**identity, **measured, "files": files})
+        manifest = {**identity, **measured, "files": files}
+        paths.write_json(_manifest_path(folder, identity["kind"]), manifest)
 
 
 def _manifest_path(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.json"
 
 
-def _prefix(kind: str) -> str:
-    return f".{kind}-"
-
-
-def _sweep(folder: Path, kind: str) -> None:
-    """Remove temporary folders of builds that were killed."""
-    for path in folder.glob(f"{_prefix(kind)}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    """Bring a file safely to disk; return what the manifest says of it."""
+def describe(path: Path) -> dict[str, Any]:
+    """Flush a file to the disk and return what a manifest records of it: its size and SHA-256."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return {"size": path.stat().st_size, "sha256": paths.file_checksum(path)}

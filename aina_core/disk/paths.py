@@ -1,4 +1,4 @@
-"""Where AINA keeps things, and how it writes them: all or nothing."""
+"""Where AINA keeps its files, and how it writes one: all or nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
+
 from aina_core.errors import DamagedError, InputError
 
 
@@ -21,15 +23,20 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """The folder of what can be made again at any time: `AINA_CACHE`, or `~/.cache/aina`."""
+    """The folder of what can be made again at any time: `AINA_CACHE`, or the user's cache folder.
+
+    The latter is where the system has it: on Linux `aina` in `XDG_CACHE_HOME`, or in `~/.cache`.
+    """
     given = os.environ.get("AINA_CACHE")
-    return Path(given).resolve() if given else Path.home() / ".cache" / "aina"
+    return Path(given).resolve() if given else platformdirs.user_cache_path("aina", False)
 
 
 def weights() -> Path:
-    """The folder of models' weights: `AINA_WEIGHTS`, or `~/.cache/aina/weights`."""
+    """The folder of models' weights: `AINA_WEIGHTS`, or `weights` in the user's cache folder."""
     given = os.environ.get("AINA_WEIGHTS")
-    return Path(given).resolve() if given else Path.home() / ".cache" / "aina" / "weights"
+    return (
+        Path(given).resolve() if given else platformdirs.user_cache_path("aina", False) / "weights"
+    )
 
 
 def roots() -> list[Path]:
@@ -50,7 +57,7 @@ def allowed_folder(text: str) -> Path:
         exists = folder.is_dir()
     except (OSError, RuntimeError, ValueError):
         raise InputError(f"{text!r} is not a folder's path.") from None
-    # the same sentence for both, so that nobody learns what else the disk holds
+    # one message for both cases, so that it does not reveal what else is on the disk
     if not any(folder.is_relative_to(root) for root in roots()) or not exists:
         below = ", ".join(map(str, roots()))
         raise InputError(

@@ -7,9 +7,7 @@ vectors, other models and other thresholds.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +17,13 @@ from PIL import Image
 
 from aina_core import images
 from aina_core.disk import paths
+from aina_core.disk.locks import alone
 from aina_core.errors import DamagedError, GalleryError, ImageError, InputError, UnknownNameError
 from aina_core.gallery import Gallery, ImageRecord
 
 _FILE = "duplicates.json"
 _FORMAT = 1
+_LOCK, _PATIENCE_SECONDS = ".duplicates.lock", 60.0
 _SIDE = 512  # pixels
 
 
@@ -218,14 +218,11 @@ def _change(gallery: Gallery, ids: set[str], new: list[dict[str, Any]]) -> None:
 @contextlib.contextmanager
 def _writing(gallery: Gallery) -> Iterator[None]:
     """Be the only one who changes choices; unlike the gallery's lock it is held for a moment."""
+    what = f"choosing what to keep in {gallery.name}"
     try:
-        descriptor = os.open(gallery.folder / ".duplicates.lock", os.O_CREAT | os.O_RDWR, 0o644)
+        with alone(gallery.folder, what, file=_LOCK, make=False, patience=_PATIENCE_SECONDS):
+            yield
     except OSError as error:
         raise GalleryError(
             f"The choice cannot be written to {gallery.folder}: {error.strerror}."
         ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

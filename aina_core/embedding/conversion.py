@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
-import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.embedding.preprocess import LEAST, MULTIPLE
 from aina_core.embedding.whole import whole_network
 from aina_core.errors import DamagedError
@@ -85,18 +83,14 @@ def _convert(spec: ModelSpec, folder: Path) -> None:
             input=[[1, *sides, 3]],
         )
     names = () if native and not _holds_for_any_size(network, module) else _FILES
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
-    try:
+    if folder.exists() and _intact(folder) is None:
+        folders.discard(folder)
+    # another process may have been first: its copy is as good
+    with contextlib.suppress(FileExistsError), folders.making(folder) as made:
         if names:
-            openvino.save_model(network, aside / "model.xml", compress_to_fp16=False)
-        files = {name: paths.file_checksum(aside / name) for name in names}
-        paths.write_json(aside / "manifest.json", {"files": files})
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another process was first: its copy is as good
-            aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            openvino.save_model(network, made / "model.xml", compress_to_fp16=False)
+        files = {name: paths.file_checksum(made / name) for name in names}
+        paths.write_json(made / "manifest.json", {"files": files})
 
 
 def _holds_for_any_size(network: Any, module: nn.Module) -> bool:

@@ -17,7 +17,7 @@ from aina_core.embedding.runtimes import working_bytes
 from aina_core.errors import InputError
 from aina_core.models import ModelName, checksum, settings
 
-#: What is kept when nobody has said how much: a third of the memory leaves room for the galleries'
+#: What is kept by default: a third of the memory leaves room for the galleries'
 #: vectors, the pictures under way, and a job that loads a model of its own.
 _SHARE = 1 / 3
 # What a loaded model takes, by the size of its file: the weights, and their copies that are laid
@@ -81,7 +81,7 @@ class _Place:
 class Pool:
     """Keeps what was used last, as much as the budget allows. Safe to share between threads.
 
-    What was left out is not torn down: whoever uses it goes on, and its memory is freed after that.
+    What is evicted is not destroyed: its users go on, and its memory is freed after the last.
     A thing that is larger than the budget is kept alone.
 
     Args:
@@ -105,7 +105,7 @@ class Pool:
             return list(self._places)
 
     def get(self, key: Hashable, load: Callable[[], Kept], expected: int) -> Kept:
-        """Return what a key stands for, loading it unless it is here.
+        """Return the value of a key, loading it unless it is kept.
 
         Several threads that ask at once wait for one load; what it raises, all of them get, and the
         next to ask tries again.
@@ -164,7 +164,7 @@ class Pool:
         def load() -> Embedder:
             return load_embedder(str(name), device=device)
 
-        # a name may get other weights: a model that is trained anew, a file that is put in place
+        # a name may get other weights: a model that is trained again, a file that is replaced
         weights = checksum(name.spec().weights.locate())
         return self.get(("embedder", str(name), device, weights), load, expected_bytes(name))
 

@@ -1,10 +1,8 @@
-"""A model's vectors of a gallery, written as others read them."""
+"""Export a model's vectors of a gallery, in a format that other tools read."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from aina_core.disk import paths
+from aina_core.disk import folders
 from aina_core.errors import InputError, StoppedError
 from aina_core.exchange.layout import FORMAT, SCHEMA, write_manifest
 from aina_core.gallery import (
@@ -74,7 +72,7 @@ def export(
     Args:
         gallery: the gallery.
         model: the model's full name.
-        out: a folder that is not there yet, or empty.
+        out: a folder that does not exist yet, or is empty.
         part_rows: how many rows a file has at most.
         progress: told of the phase "writing".
         stop: asked between blocks.
@@ -95,30 +93,15 @@ def export(
     out = out.expanduser()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} holds something already; give a folder that is new or empty.")
-    aside = _folder_beside(out)
     try:
-        rows, failed, parts = _Writing(gallery, vectors, aside, part_rows, progress, stop).write()
-        write_manifest(aside, _manifest(gallery, vectors, rows, failed))
-        if out.exists():
-            out.rmdir()
-        aside.rename(out)
-        paths.sync_folder(out.parent)
+        with folders.making(out) as made:
+            writing = _Writing(gallery, vectors, made, part_rows, progress, stop)
+            rows, failed, parts = writing.write()
+            write_manifest(made, _manifest(gallery, vectors, rows, failed))
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}.") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     seconds = round(time.monotonic() - started, 3)
     return ExportReport(gallery.name, model, str(out), rows, failed, parts, seconds)
-
-
-def _folder_beside(out: Path) -> Path:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-        aside.chmod(0o755)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}.") from None
-    return aside
 
 
 def _manifest(gallery: Gallery, vectors: Vectors, rows: int, failed: int) -> dict[str, Any]:

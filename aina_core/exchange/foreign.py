@@ -28,7 +28,7 @@ _ID_KINDS = (
     pa.types.is_string_view,
     pa.types.is_integer,
 )
-# what numpy raises over a file that is none of its own, or has a header that nobody should write
+# what numpy raises on a file that is not in its format, or whose header is malformed
 _NO_ARRAY = (
     *(OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError),
     *(MemoryError, RecursionError, tokenize.TokenError, zipfile.BadZipFile),
@@ -149,7 +149,7 @@ class Npy(Elsewhere):
         ids = self._lines(self._ids) if self._ids is not None else None
         step = rows_for(self.dim)
         for start in range(0, self.count, step):
-            # opened anew: the pages of a map that was read through count as this process's memory
+            # opened again: the pages of a map that was read through count as this process's memory
             vectors = np.array(self._open()[start : start + step])
             numbers = range(start + 1, start + len(vectors) + 1)
             if ids is None:

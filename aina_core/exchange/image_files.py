@@ -60,7 +60,7 @@ def suits(incoming: Incoming, folder: Path, has_files: bool) -> str | None:
 
 
 def find_files(incoming: Incoming, folder: Path, progress: Progress, stop: Stop) -> int:
-    """Take down checksum, size and shape of every row's file, on threads.
+    """Record the checksum, size and shape of every row's file, using threads.
 
     Returns:
         How many have none that can be read.

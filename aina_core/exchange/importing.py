@@ -1,4 +1,4 @@
-"""Embeddings that were made elsewhere, or on many machines, into a gallery: nothing is embedded."""
+"""Import embeddings that were made elsewhere into a gallery, without embedding anything."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.disk import paths
-from aina_core.disk.folders import aside_of
+from aina_core.disk import folders, paths
 from aina_core.errors import AinaError, GalleryError, InputError, StoppedError
 from aina_core.exchange.image_files import find_files, suits
 from aina_core.exchange.source import Source
@@ -50,8 +49,8 @@ class ImportReport:
             is, or where none was looked at.
         without_file: how many images have no file in that folder, where that was looked up.
         labelled: how many rows the labels file names; None without one.
-        verified: whether AINA made the vectors, by the weights that this machine has.
-        seconds: until the gallery was there.
+        verified: whether AINA made the vectors, with the weights that this machine has.
+        seconds: until the gallery was written.
         index_seconds: for its index.
     """
 
@@ -87,8 +86,8 @@ def import_vectors(
 ) -> ImportReport:
     """Make a gallery of embeddings, or give a gallery those of another model.
 
-    All or nothing: until everything is written no reader sees any of it, and a process that was
-    killed leaves nothing that the next import does not sweep away.
+    All or nothing: readers see nothing until everything is written, and what a killed process
+    leaves is removed by the next import.
 
     Args:
         source: what to read.
@@ -126,8 +125,10 @@ class _Import:
         if self.name in galleries():
             self._check_free(open_gallery(self.name))
         said = None if labels is None else LabelsFile(labels)
-        paths.home().mkdir(parents=True, exist_ok=True)
-        with aside_of(paths.home()) as aside, Incoming.open(self.source.name) as incoming:
+        with (
+            folders.workspace(paths.home()) as aside,
+            Incoming.open(self.source.name) as incoming,
+        ):
             journal = Journal(aside, self.source.fingerprint)
             self._read(incoming, journal)
             if said is not None:
@@ -157,7 +158,7 @@ class _Import:
         )
 
     def _check_free(self, gallery: Gallery) -> None:
-        """Vectors that are there are replaced only when somebody says so."""
+        """Refuse to replace existing vectors, unless that was asked for."""
         if self.source.model in gallery.models() and not self.overwrite:
             raise GalleryError(
                 f"The gallery {self.name} has vectors under {self.source.model} already; give "
@@ -269,7 +270,7 @@ class _Import:
         if changed:
             raise GalleryError(
                 f"{changed:,} of the {total:,} rows of {self.source.name} were made of other files "
-                f"than those of the gallery {self.name}, as: {example}; index it anew, or choose "
+                f"than those of the gallery {self.name}, as: {example}; index it again, or choose "
                 "another name."
             )
 

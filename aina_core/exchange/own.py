@@ -75,7 +75,7 @@ class Folder:
         return self._check_weights(name) and "imported" not in self.fingerprint
 
     def _check_weights(self, name: ModelName) -> bool:
-        """Return whether the weights are this machine's own; not so where nobody can tell."""
+        """Return whether the weights are this machine's own; False where that is unknown."""
         theirs = self.fingerprint.get("weights")
         try:
             ours = checksum(name.spec().weights.locate())
@@ -194,7 +194,7 @@ def batches(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatc
 
 
 def check_columns(path: Path, schema: pa.Schema, columns: list[str]) -> None:
-    """Refuse a file in which a column is missing, or stands more than once.
+    """Refuse a file in which a column is missing or occurs more than once.
 
     Raises:
         InputError: one does.

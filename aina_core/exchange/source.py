@@ -35,7 +35,7 @@ class Block:
 
     Attributes:
         ids: of each.
-        rows: float32 (m, dim), unit rows; what stands where there is a failure does not matter.
+        rows: float32 (m, dim), unit rows; the values of failed rows do not matter.
         norms: float32 (m,), the length that each had before.
         failures: why a row has no vector; None where it has one.
         files: what each was computed from.

@@ -1,6 +1,6 @@
-"""What an import has read so far, beside the rows themselves: a database on the disk.
+"""What an import has read so far, except the vectors: a temporary database on the disk.
 
-However many rows there are, only a few of them are in memory at a time.
+Only a few rows are in memory at a time, however many there are.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT, caption TEXT, columns TEXT
 
 
 def stand_in(image_id: str) -> str:
-    """Return what stands for the checksum of a file that nobody has: it is the id's alone."""
+    """Return a substitute for the checksum of a missing file, derived from the id alone."""
     return hashlib.sha256(b"no file: " + image_id.encode(errors="surrogatepass")).hexdigest()
 
 
 class Incoming:
-    """The ids of an import, with what is known of each; for the length of a block.
+    """The ids of an import, with what is known about each; open for the length of a block.
 
     Args:
-        source: what people call it.
+        source: its name in messages.
     """
 
     def __init__(self, source: str, database: sqlite3.Connection) -> None:
@@ -49,10 +49,10 @@ class Incoming:
     @classmethod
     @contextlib.contextmanager
     def open(cls, source: str) -> Iterator[Incoming]:
-        """Open an empty one. Its file has no name, and is gone when the process is.
+        """Open an empty one. Its file has no name and disappears with the process.
 
         Raises:
-            GalleryError: the disk cannot take it.
+            GalleryError: it cannot be written to the disk.
         """
         try:
             with contextlib.closing(sqlite3.connect("", uri=True, isolation_level=None)) as made:
@@ -66,10 +66,10 @@ class Incoming:
             ) from None
 
     def add(self, block: Block, start: int) -> None:
-        """Take down a block, whose first good row is the row `start` of the journal.
+        """Add a block, whose first good row is the row `start` of the journal.
 
         Raises:
-            InputError: an id is none, or there were two of it.
+            InputError: an id is invalid or occurs twice.
         """
         for image_id in block.ids:
             if not 0 < len(image_id) <= MOST_LETTERS or "\0" in image_id:
@@ -102,7 +102,7 @@ class Incoming:
         )
 
     def label(self, annotations: Iterable[tuple[str, Annotation]]) -> tuple[int, int]:
-        """Take down a labels file; return how many ids it names, and how many came in."""
+        """Add a labels file; return how many ids it names, and how many of those are imported."""
         with self._writing():
             self._database.executemany(
                 "INSERT OR REPLACE INTO labels VALUES (?,?,?,?)",
@@ -131,7 +131,7 @@ class Incoming:
         return self._database.execute("SELECT MIN(id) FROM incoming").fetchone()[0] or ""
 
     def usable(self, most: int | None = None) -> Iterator[tuple[str, File]]:
-        """Yield rows that have a vector, in the order of the ids; evenly spread where only some."""
+        """Yield the rows that have a vector by id; evenly spaced ones where `most` limits them."""
         count = self.counts()[0]
         step = 1 if most is None else max(1, count // most)
         found = self._database.execute(
@@ -158,7 +158,7 @@ class Incoming:
         return found[0] if found else None
 
     def found(self, files: Iterable[tuple[str, File]]) -> None:
-        """Take down what files there are."""
+        """Record the files that were found."""
         update = "UPDATE incoming SET sha256=?, size=?, mtime_ns=?, width=?, height=? WHERE id=?"
         with self._writing():
             self._database.executemany(update, ((*file, image_id) for image_id, file in files))
@@ -180,12 +180,12 @@ class Incoming:
             self._database.execute("UPDATE catalogue.changes SET number = number + 1")
 
     def annotate(self, catalogue: Catalogue) -> None:
-        """Put the labels file in the place of what an earlier one said."""
+        """Replace a gallery's annotations by the labels file."""
         found = self._database.execute("SELECT * FROM labels ORDER BY id")
         catalogue.annotate((key, Annotation.from_row(*row)) for key, *row in found)
 
     def strangers(self, catalogue: Catalogue) -> tuple[int, str]:
-        """Return how many rows are of no image of a gallery, and one of them."""
+        """Return how many rows belong to no image of a gallery, and the id of one of them."""
         return self._lacking(
             catalogue,
             "LEFT JOIN catalogue.images AS image USING (id) "
@@ -193,7 +193,7 @@ class Incoming:
         )
 
     def changed(self, catalogue: Catalogue) -> tuple[int, str]:
-        """Return how many rows are of other bytes than a gallery's files, and one of them."""
+        """Return how many rows were made from other bytes than a gallery's files, and one id."""
         return self._lacking(
             catalogue,
             "JOIN catalogue.images AS image USING (id) WHERE incoming.failure IS NULL "
@@ -251,6 +251,6 @@ class Incoming:
 
 
 def _row(image_id: str, file: File, failure: str | None, label: str) -> tuple[Any, ...]:
-    """What is stored of an id, without its place."""
+    """The values stored for an id, without its row number."""
     sha256 = file.sha256 or ("" if failure is not None else stand_in(image_id))
     return image_id, sha256, *file[1:], failure, label

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from aina_core import images
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
+from aina_core.disk.locks import alone
 from aina_core.errors import (
     DamagedError,
-    GalleryBusyError,
     GalleryError,
     ImageError,
     InputError,
@@ -73,22 +71,9 @@ class Gallery:
         Raises:
             GalleryBusyError: another process is.
         """
-        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise GalleryBusyError(
-                    f"Another process is writing to the gallery {self.name}; "
-                    "wait until it has ended, or stop it."
-                ) from None
-            try:
-                yield
-            finally:
-                # closing is not enough while a process that is just being started has a copy
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-        finally:
-            os.close(descriptor)
+        what = f"writing to the gallery {self.name}"
+        with alone(self.folder, what, make=False, patience=0):
+            yield
 
     def store(self, model: str) -> VectorStore:
         """Return the store of a model's vectors, whether or not it has any."""
@@ -182,12 +167,11 @@ class Gallery:
         """
         target = paths.home() / self.name
         try:
-            self.folder.rename(target)
-        except OSError:
+            folders.put_in_place(self.folder, target)
+        except FileExistsError:
             raise InputError(
                 f"There is a gallery {self.name} already; choose another name."
             ) from None
-        paths.sync_folder(paths.home())
         return Gallery(target)
 
     def read(self, image_id: str) -> bytes:
@@ -248,10 +232,7 @@ class Gallery:
             GalleryBusyError: another process is writing to it.
         """
         with self.lock():
-            aside = self.folder.with_name(f".deleted-{os.getpid()}-{self.name}")
-            self.folder.rename(aside)
-        for left in aside.parent.glob(".deleted-*"):  # another's too, that was broken off
-            shutil.rmtree(left, ignore_errors=True)
+            folders.discard(self.folder)
 
     def delete_model(self, model: str) -> None:
         """Delete one model's vectors.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aina_core.disk import paths
+from aina_core.disk.locks import alone
 from aina_core.errors import DamagedError, GalleryError, InputError, UnknownNameError
 from aina_core.gallery.catalogue import Catalogue
 from aina_core.gallery.handle import NAME, Gallery, valid_name
 
+_PATIENCE_SECONDS = 60.0
 _OWN_NAMES = re.compile(r"images|models|lock|catalogue\..*|\.?duplicates\..*|\.gallery\.json\..*")
 
 
@@ -142,9 +143,7 @@ def _make(folder: Path, root: Path | None, *, pictures: bool = True) -> None:
         raise InputError(
             f"{folder} exists already and is not a gallery of AINA's; choose another name."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder, f"making the gallery {folder.name}", patience=_PATIENCE_SECONDS):
         if (folder / "gallery.json").exists():
             return
         if root is None:

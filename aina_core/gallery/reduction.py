@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.disk import arrays
+from aina_core.disk import arrays, folders
 from aina_core.errors import DamagedError, InputError
 from aina_core.gallery.handle import Gallery
 from aina_core.gallery.plan import Changes
@@ -249,7 +248,7 @@ class _Run:
             keep.add(_folder_name(last))
         for folder in self.store.folder.glob("axes-*"):
             if folder.name not in keep:
-                shutil.rmtree(folder, ignore_errors=True)
+                folders.discard(folder)
 
 
 def _identity(source: str, components: int, origin: Mapping[str, str]) -> dict[str, Any]:

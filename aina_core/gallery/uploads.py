@@ -10,9 +10,7 @@ import hashlib
 import lzma
 import os
 import re
-import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from aina_core import images
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.errors import ImageError, InputError
 from aina_core.gallery import Gallery, create, galleries, open_gallery, valid_name
 
@@ -288,9 +286,7 @@ def _receiving(name: str) -> Iterator[Path]:
             f"The gallery {name} belongs to a folder on the server, or has no pictures; choose "
             "another name."
         )
-    paths.home().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=paths.home(), prefix=".upload-"))
-    try:
+    with folders.workspace(paths.home()) as folder:
         yield folder
         gallery = create(name, None)
         with gallery.lock():
@@ -304,8 +300,6 @@ def _receiving(name: str) -> Iterator[Path]:
             for path, target in moves:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_place(target: Path, root: Path) -> None:

@@ -22,7 +22,7 @@ from aina_core.models.external import (
     valid_external,
 )
 from aina_core.models.fetching import fetch
-from aina_core.models.offered import add, added_names, forget, names
+from aina_core.models.offered import ModelState, add, added_names, forget, names, state
 from aina_core.models.spec import (
     ModelSpec,
     Network,
@@ -34,7 +34,6 @@ from aina_core.models.spec import (
     register_scheme,
     registered,
 )
-from aina_core.models.states import ModelState, state
 from aina_core.models.variants import EXACT, FAST, MODES, NATIVE_SIDE, ModelName
 from aina_core.models.weights import checksum, load_tensors
 
@@ -71,5 +70,5 @@ __all__ = [
     "valid_external",
 ]
 
-#: The model that is chosen when nobody has chosen.
+#: The model that is used where none is chosen.
 DEFAULT = "efficientnet-lite0"

@@ -30,7 +30,7 @@ _FOREIGN = re.compile(r"GLOBAL ([\w.]*\w)")
 
 
 def checksum(path: Path) -> str:
-    """Return a file's SHA-256 in hex; computed anew when its size or time of change differ."""
+    """Return a file's SHA-256 in hex; computed again when its size or modification time differs."""
     status = path.stat()
     return _checksum(path, status.st_size, status.st_mtime_ns)
 

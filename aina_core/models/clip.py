@@ -228,7 +228,7 @@ def _layer_of(vision: dict[str, Any]) -> tuple[str, int | None]:
 
 
 def _own_tokenizer(architecture: str, text: dict[str, Any]) -> bool:
-    """Whether texts can be read without a download that nobody has asked for."""
+    """Whether texts can be tokenised without a download that was not asked for."""
     return not text.get("hf_tokenizer_name") and "siglip" not in architecture.lower()
 
 

@@ -1,8 +1,8 @@
-"""Fetching weights, when somebody asks for it: never by itself.
+"""Fetching weights, only when somebody asks for it.
 
 A file is downloaded by the code that its publishers use (torch's for addresses, open_clip's for the
 Hugging Face hub) into a folder of its own among the weights, checked there, and moved into place in
-one step.
+one step. A file with a published checksum that torch has downloaded before is copied instead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.errors import InputError, StoppedError, WeightsMissingError, WeightsRefusedError
 from aina_core.models.spec import ModelSpec, get
 from aina_core.models.weights import FirstOf, FolderFile
@@ -37,7 +36,7 @@ def fetch(name: str, *, progress: Progress = silent, stop: Stop = never) -> Path
     Args:
         name: of the model.
         progress: told of megabytes.
-        stop: when it says yes, what came so far is thrown away.
+        stop: asked while downloading; a download that is stopped is thrown away.
 
     Returns:
         The path of the weights.
@@ -61,7 +60,7 @@ def fetch(name: str, *, progress: Progress = silent, stop: Stop = never) -> Path
             f"The weights of {name} are not fetched: they come from {spec.weights.origin}."
         )
     reasons = []
-    for file in files:  # forms of the same weights, of which the first that can be had will do
+    for file in files:  # forms of the same weights; any of them will do
         try:
             return _fetch(spec, file, progress, stop)
         except OSError as error:
@@ -79,14 +78,11 @@ def _reason(error: OSError) -> str:
 
 def _fetch(spec: ModelSpec, file: FolderFile, progress: Progress, stop: Stop) -> Path:
     """Download, check and put one file into its place."""
-    folder = paths.weights()
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder, prefix=".fetch-"))
-    try:
-        come = _download(file, aside, progress, stop)
-        come = come.rename(aside / file.path.name)  # so that messages name it
+    with folders.workspace(paths.weights()) as aside:
+        come = _from_torchs_cache(file, aside) or _download(file, aside, progress, stop)
+        come = come.rename(aside / file.path.name)  # so that error messages give its name
         file.check(come)
-        if not file.sha256:  # its contents must say that it is the right one
+        if not file.sha256:  # only its contents can show that it is the right one
             progress("checking", 0, 0)
             spec.load(spec.network(), come)
         with come.open("rb") as written:
@@ -94,14 +90,29 @@ def _fetch(spec: ModelSpec, file: FolderFile, progress: Progress, stop: Stop) ->
         file.path.parent.mkdir(parents=True, exist_ok=True)
         come.replace(file.path)
         paths.sync_folder(file.path.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return file.path
+
+
+def _from_torchs_cache(file: FolderFile, folder: Path) -> Path | None:
+    """Copy a file that torch has downloaded before; None where it has not, or has another one."""
+    import torch
+
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / file.path.name
+    if not file.sha256 or not cached.is_file():
+        return None
+    try:
+        copy = Path(shutil.copyfile(cached, folder / file.path.name))
+    except OSError:  # it cannot be read: it is downloaded
+        return None
+    if not paths.file_checksum(copy).startswith(file.sha256):
+        copy.unlink()
+        return None
+    return copy
 
 
 @dataclass
 class _Download:
-    """What the thread that downloads tells."""
+    """How far the thread that downloads has come."""
 
     total: int
     path: Path | None = None
@@ -109,8 +120,11 @@ class _Download:
 
 
 def _download(file: FolderFile, folder: Path, progress: Progress, stop: Stop) -> Path:
-    """Download a file into an empty folder; the libraries' code cannot be asked how far it is, so
-    it runs in a thread, and its folder is looked at."""
+    """Download a file into an empty folder.
+
+    The libraries do not report progress and cannot be stopped, so theirs runs in a thread, and
+    progress is the size of what is in the folder.
+    """
     state = _Download(file.size)
     get_file = _from_hub if file.repository else _from_address
     thread = threading.Thread(target=_run, args=(get_file, file, folder, state), daemon=True)
@@ -141,7 +155,7 @@ def _run(
 
 @contextlib.contextmanager
 def _patience() -> Iterator[None]:
-    """A server that does not answer must not keep one waiting for ever."""
+    """Give up on a server that does not answer for half a minute."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS_WITHOUT_ANSWER)
     try:
@@ -166,7 +180,7 @@ def _from_address(file: FolderFile, folder: Path, state: _Download) -> Path:
     target = folder / file.path.name
     try:
         torch.hub.download_url_to_file(file.url, str(target), file.sha256 or None, progress=False)
-    except RuntimeError as error:  # torch's word for another hash
+    except RuntimeError as error:  # how torch reports a different hash
         raise WeightsRefusedError(
             f"What came from {file.url} is not {file.path.name} as published: {error}"
         ) from None
@@ -197,7 +211,7 @@ def _from_hub(file: FolderFile, folder: Path, state: _Download) -> Path:
 
 
 def _met(ask: Callable[[], Any]) -> Any:
-    """What the hub answers; its many errors mean that the file cannot be had from there."""
+    """Ask the hub; any of its many errors means that the file cannot be had from there."""
     try:
         return ask()
     except Exception as error:

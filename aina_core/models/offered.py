@@ -1,15 +1,22 @@
-"""The models that are offered: those registered here, those trained here, those described, and
-those that were added.
+"""The models that are offered, and whether each can be used on this machine.
 
-What people add (`timm:convnext_tiny`) stands in `AINA_HOME/models.json`.
+Offered are the registered, the trained and the described models, and those that people have added
+(`timm:convnext_tiny`), whose names are in `AINA_HOME/models.json`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from aina_core.disk import paths
-from aina_core.errors import DamagedError, InputError
+from aina_core.errors import (
+    DamagedError,
+    InputError,
+    UnknownNameError,
+    WeightsMissingError,
+    WeightsRefusedError,
+)
 from aina_core.models.local import described
 from aina_core.models.spec import get, registered
 from aina_core.models.trained import trained
@@ -23,7 +30,7 @@ def names() -> tuple[str, ...]:
 
 
 def add(name: str) -> str:
-    """Offer a further model: `timm:NAME`, `open_clip:ARCHITECTURE/TAG` or `local:NAME`.
+    """Offer another model: `timm:NAME`, `open_clip:ARCHITECTURE/TAG` or `local:NAME`.
 
     Raises:
         InputError: it is offered already, or cannot be resolved, or too many are offered.
@@ -40,7 +47,7 @@ def add(name: str) -> str:
 
 
 def forget(name: str) -> None:
-    """Offer a model that was added no longer; its weights stay where they are.
+    """Stop offering a model that was added; its weights stay where they are.
 
     Raises:
         InputError: it was not added.
@@ -59,6 +66,41 @@ def added_names() -> list[str]:
     """Return the names that people added."""
     try:
         found = paths.read_json(_file()).get("models")
-    except DamagedError:  # none were added, or nobody can say which: the others are still there
+    except (
+        DamagedError
+    ):  # none were added, or the file is damaged: the other models are still there
         return []
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """Whether a model can be used here.
+
+    Attributes:
+        status: "ready", "missing" or "refused".
+        reason: why it is not ready, in one sentence; empty when it is.
+        path: its weights; None unless ready.
+    """
+
+    status: str
+    reason: str
+    path: Path | None
+
+
+def state(name: str) -> ModelState:
+    """Return whether a model can be used on this machine; cheap when asked again.
+
+    Raises:
+        UnknownNameError: no model of that name is registered.
+    """
+    try:
+        return ModelState("ready", "", get(name).weights.locate())
+    except WeightsMissingError as error:
+        return ModelState("missing", str(error), None)
+    except WeightsRefusedError as error:
+        return ModelState("refused", str(error), None)
+    except UnknownNameError:
+        raise
+    except InputError as error:  # a name of a scheme that cannot be resolved any more
+        return ModelState("refused", str(error), None)

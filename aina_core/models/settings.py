@@ -3,7 +3,7 @@
 They are kept in `models-settings.json` in `AINA_HOME`: {"resnet50": {"device": "cuda"}}.
 
 The precision is settled for names that leave it open, as people type them: `resnet50` then means
-`resnet50@fast`. A name that was stored, or stands in an address, always means what it says, since
+`resnet50@fast`. A name that was stored, or is part of an address, always means what it says, since
 vectors of two precisions are never mixed.
 """
 
@@ -88,7 +88,7 @@ def settle(base: str, **chosen: str | None) -> dict[str, str]:
 
 
 def chosen_name(text: str, mode: str | None = None) -> ModelName:
-    """Read a name as people type it; what it leaves open is as settled.
+    """Read a name as people type it; what it leaves open follows the settings.
 
     Args:
         text: the name.

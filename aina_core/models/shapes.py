@@ -1,4 +1,4 @@
-"""What shapes tell of a network that nobody has described: its embedding, where one can look in.
+"""What a network's shapes tell about it: its embedding, and where to look inside.
 
 It is built and called on torch's meta device, where tensors have shapes but no values, so nothing
 is loaded or computed.

@@ -1,4 +1,4 @@
-"""Fetch a picture from an address that somebody wrote into a table."""
+"""Fetch a picture from an address in a table, which is not trusted."""
 
 from __future__ import annotations
 

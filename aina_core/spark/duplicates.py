@@ -1,28 +1,32 @@
-"""`spark_duplicates`: what is in a folder of embeddings twice, by Spark.
+"""`spark_duplicates`: the duplicates in a folder of embeddings, found by Spark.
 
-Tasks find the pairs that reach the threshold; those few come to the driver, which groups them as a
-gallery's are grouped.
+Tasks find the pairs that reach the threshold. Those are few: the driver collects them and groups
+them in the same way as a gallery's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from aina_core.duplicates import Pair, Pairs, check_threshold
 from aina_core.duplicates.groups import Grouped, complete_link
+from aina_core.duplicates.indexed import too_many
 from aina_core.duplicates.keep import WITHOUT_PICTURES, by_rule
-from aina_core.duplicates.pairs import TURNS
-from aina_core.errors import UnknownNameError
+from aina_core.duplicates.pairs import MOST_PAIRS, TURNS, ordered
+from aina_core.errors import StoppedError, UnknownNameError
 from aina_core.gallery import ImageRecord
 from aina_core.progress import Progress, Stop, never, silent
-from aina_core.spark.blocks import Cut, numbered
+from aina_core.spark.block_pairs import pairs_between, pairs_by_index
+from aina_core.spark.blocks import Cut, chunked, numbered
 from aina_core.spark.embeddings import Opened, Steps, open_embeddings
-from aina_core.spark.near_pairs import find_pairs, ordered_pairs
+from aina_core.spark.neighbour_tasks import asked, filled, paired, searched
 from aina_core.spark.neighbours import FORMAT, check_method, check_places, cut_for
 from aina_core.spark.outputs import Output, check_written, open_output
 from aina_core.spark.places import public
@@ -39,6 +43,7 @@ _RESULT = pa.schema(
         ("keep", pa.string()),
     ]
 )
+_PAIRS = "first bigint, second bigint, similarity float"
 _WRITTEN = 500_000  # pairs handed to Spark at a time
 _LATEST = 2**63 - 1
 
@@ -127,7 +132,7 @@ def spark_duplicates(
         settings: of Spark.
         overwrite: replace finished results.
         progress: told of every phase.
-        stop: when it says yes, the job is cancelled, and nothing is left of it.
+        stop: when it returns True, the job is cancelled and leaves nothing.
 
     Raises:
         InputError: more than `MOST_PAIRS` pairs reach the threshold.
@@ -166,10 +171,10 @@ def find(
     begun = time.monotonic()
     if opened.count:
         cut = cut_for(steps, opened, method)
-        pairs = find_pairs(steps, opened, cut, threshold, method)
+        pairs = _find_pairs(steps, opened, cut, threshold, method)
         records = steps("looking at their ids", lambda: _records(opened, cut, pairs))
     else:
-        pairs, records = ordered_pairs(np.empty((3, 0)), threshold, method), {}
+        pairs, records = _ordered_pairs(np.empty((3, 0)), threshold, method), {}
     steps.progress("grouping", 0, 0)
     grouped = complete_link(pairs)
     named = _Named(pairs, records, rule)
@@ -255,3 +260,73 @@ def _write(
         )
         frame = steps.spark.createDataFrame(table)
         frame.coalesce(1).write.mode("append").parquet(output.target)
+
+
+def _find_pairs(steps: Steps, opened: Opened, cut: Cut, threshold: float, method: str) -> Pairs:
+    """The pairs that reach the threshold, on the driver.
+
+    Raises:
+        InputError: they are too many.
+    """
+    sent, join = (paired, _within_reach) if method == "exact" else (asked, _reached)
+    # through the indexes a pair is found from both of its rows
+    most = MOST_PAIRS * (1 if method == "exact" else 2)
+    counted = steps.spark.sparkContext.accumulator(0)
+    work = partial(join, cut.starts, cut.dim, threshold)
+
+    def told(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in work(batches):
+            counted.add(len(batch))
+            yield batch
+
+    found = sent(chunked(opened.rows, cut), cut).mapInArrow(told, _PAIRS)
+    watched = Steps(steps.spark, steps.progress, lambda: steps.stop() or counted.value > most)
+    try:
+        table = watched("comparing", found.toArrow)
+    except StoppedError:
+        if counted.value > most:
+            raise too_many(threshold, MOST_PAIRS) from None
+        raise
+    pairs = _ordered_pairs([table.column(at).to_numpy() for at in range(3)], threshold, method)
+    if len(pairs) > MOST_PAIRS:
+        raise too_many(threshold, MOST_PAIRS)
+    return pairs
+
+
+def _ordered_pairs(found: Any, threshold: float, method: str) -> Pairs:
+    first, second, near = found
+    turn = np.zeros(len(first), np.int8)
+    parts = np.asarray(first, np.int64), np.asarray(second, np.int64), np.asarray(near, np.float32)
+    return ordered(*parts, turn, threshold, method)
+
+
+def _within_reach(
+    starts: tuple[int, ...], dim: int, threshold: float, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The pairs of two blocks, or of one with itself."""
+    blocks = filled(starts, dim, batches)
+    if not blocks:
+        return
+    (one, left), (other, right) = blocks[0], blocks[-1]
+    first, second, near = pairs_between(
+        left, None if one == other else right, threshold, MOST_PAIRS
+    )
+    yield _found(first + starts[one], second + starts[other], near)
+
+
+def _reached(
+    starts: tuple[int, ...], dim: int, threshold: float, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The pairs of all rows with one block's, by its index."""
+    for index, queries, number, first_row in searched(starts, dim, batches):
+        own, others, near = pairs_by_index(index, queries, threshold, MOST_PAIRS)
+        own, others = own + number, others + first_row
+        different = own != others
+        low, high = np.minimum(own, others)[different], np.maximum(own, others)[different]
+        yield _found(low, high, near[different])
+
+
+def _found(first: np.ndarray, second: np.ndarray, near: np.ndarray) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {"first": pa.array(first), "second": pa.array(second), "similarity": pa.array(near)}
+    )

@@ -97,7 +97,7 @@ def spark_index(
         spark: a session that is there already, and goes on; in place of the two above.
         overwrite: replace finished results.
         progress: told of every phase.
-        stop: when it says yes, the job is cancelled, and nothing is left of it.
+        stop: when it returns True, the job is cancelled and leaves nothing.
 
     Raises:
         AinaError: see `load_embedder`, `session`, `sources`, `outputs.open_output`.

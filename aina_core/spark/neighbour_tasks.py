@@ -2,7 +2,7 @@
 
 Exact: every two blocks are a task, so each pair of rows is compared once, for both its ends. Annoy:
 every block is a task that builds an index of its rows and is asked for every row. Either way a
-second stage merges what the tasks found, block by block, and nothing of it passes the driver.
+second stage merges what the tasks found, block by block, and none of it passes through the driver.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def spark_neighbours(
         settings: of Spark.
         overwrite: replace finished results.
         progress: told of every phase.
-        stop: when it says yes, the job is cancelled, and nothing is left of it.
+        stop: when it returns True, the job is cancelled and leaves nothing.
 
     Raises:
         AinaError: see `open_embeddings`, `session`, `outputs.open_output`.

@@ -1,4 +1,4 @@
-"""Folders that Spark jobs write: nobody reads them before they are finished.
+"""Folders that Spark jobs write, and that have no manifest before they are finished.
 
 On this machine's file system a job writes into a folder beside its place, which is moved there when
 all is done. Elsewhere, where moving can mean copying, it writes in place, marked as unfinished,
@@ -8,17 +8,15 @@ and the manifest is written last.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aina_core.disk import paths
-from aina_core.errors import DamagedError, InputError
+from aina_core.disk import folders, paths
+from aina_core.errors import DamagedError, GalleryBusyError, InputError
 from aina_core.exchange import MANIFEST
 from aina_core.spark.places import Files, is_uri, literal, local_path, public
 
@@ -106,7 +104,9 @@ def open_output(
         return _Elsewhere(Files(spark, out), out, kind, overwrite)
     output = _Here(folder)
     try:
-        check_output(out, columns, overwrite=overwrite)  # now that nobody else finishes there
+        check_output(
+            out, columns, overwrite=overwrite
+        )  # again, now that no other job can finish there
     except InputError:
         output.abandon()
         raise
@@ -134,75 +134,31 @@ def _finished(place: str) -> InputError:
 class _Here:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._staged = folder.with_name(f".{folder.name}.unfinished")
-        self._held: int | None = _hold(self._staged, folder)
-        for left in self._staged.iterdir():  # of a run that was killed
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink()
-        self.target = f"file://{self._staged}"
-
-    def finish(self, manifest: Mapping[str, Any]) -> None:
-        for trace in self._staged.iterdir():
-            if trace.is_dir():
-                shutil.rmtree(trace)
-            elif trace.suffix == ".crc" or trace.name in _TRACES:  # Hadoop's checksums and marks
-                trace.unlink()
-        for part in self._staged.iterdir():
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-        paths.write_json(self._staged / MANIFEST, dict(manifest))
-        old = self._folder.with_name(f".{self._folder.name}.replaced")
-        shutil.rmtree(old, ignore_errors=True)
-        if self._folder.exists():
-            self._folder.rename(old)
-        self._staged.rename(self._folder)
-        paths.sync_folder(self._folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
-        self._release()
-
-    def abandon(self) -> None:
-        if self._held is not None:
-            shutil.rmtree(self._staged, ignore_errors=True)
-            self._release()
-
-    def _release(self) -> None:
-        if self._held is not None:
-            with contextlib.suppress(OSError):
-                fcntl.flock(self._held, fcntl.LOCK_UN)
-            os.close(self._held)
-            self._held = None
-
-
-def _hold(staged: Path, folder: Path) -> int:
-    """Make a folder, unless it is there, and lock it; return its descriptor.
-
-    Raises:
-        InputError: another process holds it, or it cannot be made.
-    """
-    while True:
+        self._held = contextlib.ExitStack()
         try:
-            staged.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:  # another job has just moved it to its place
-            continue
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+            hidden = folders.workspace(folder.parent, f".{folder.name}.unfinished")
+            self._made = self._held.enter_context(hidden)
+        except GalleryBusyError:
             raise InputError(
                 f"Another job is writing to {folder}; wait until it has ended, or give --out "
                 "another folder."
             ) from None
-        except OSError:  # a file system of the network that has no locks: nobody can tell
-            return descriptor
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), staged.stat()):
-                return descriptor
-        os.close(descriptor)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error.strerror}.") from None
+        self.target = f"file://{self._made}"
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        for trace in self._made.iterdir():
+            if trace.is_dir():
+                shutil.rmtree(trace)
+            elif trace.suffix == ".crc" or trace.name in _TRACES:  # Hadoop's checksums and marks
+                trace.unlink()
+        paths.write_json(self._made / MANIFEST, dict(manifest))
+        folders.put_in_place(self._made, self._folder, replace=True)
+        self._held.close()
+
+    def abandon(self) -> None:
+        self._held.close()
 
 
 class _Elsewhere:
@@ -262,7 +218,7 @@ def _is_kind(manifest: bytes, kind: str | None) -> bool:
 
 
 def check_written(spark: SparkSession, output: Output, wanted: int, which: str = "true") -> None:
-    """Refuse results that are not all there, or to which somebody else has added.
+    """Refuse results that are not all there, or to which another process has added.
 
     Args:
         spark: the session.

@@ -2,7 +2,7 @@
 
 A row names one image and says where its bytes are:
 
-    id, label           as the results will have them; the label null where nobody says one
+    id, label           as the results will have them; the label null where there is none
     size, mtime_ns      of its file; null where the worker is to ask
     problem             why it cannot be read, known already; null else
     path, url, content  one of them: a file that workers reach, an address, or the bytes themselves

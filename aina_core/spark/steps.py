@@ -43,7 +43,7 @@ def run(
         spark: the session.
         phase: what it does, for people.
         action: starts Spark's jobs and waits for them.
-        total: how many things it does; its tasks' share of them is told. 0 for a short step.
+        total: how many items it has; finished tasks report their share. 0 for a short step.
         progress: told of what is done.
         stop: when it says yes, the jobs are cancelled.
 

@@ -46,7 +46,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a worker tells of itself.
+    """What a worker reports about itself.
 
     Attributes:
         computed_on: as {"cpu/openvino"}.

@@ -15,12 +15,8 @@ A study's folder appears whole, in one step.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import secrets
-import shutil
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from aina_core.changes.originals import Original
-from aina_core.disk import arrays, paths
+from aina_core.disk import arrays, folders, paths
 from aina_core.errors import DamagedError, UnknownNameError
 from aina_core.studies.settings import Settings
 
@@ -116,10 +112,7 @@ def folder() -> Path:
 def work_folder() -> Path:
     """Where what is not finished grows; what nobody has touched for two weeks is removed."""
     work = folder() / ".work"
-    for path in work.glob("*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+    folders.sweep_unused(work, _UNUSED_SECONDS)
     return work
 
 
@@ -138,9 +131,7 @@ def save(
     """Store a study and return it, opened. See `Summary` and `Run` for what is stored."""
     now = datetime.now(UTC)
     name = f"{now:%Y%m%d-%H%M%S}-{settings.kind}-{secrets.token_hex(2)}"
-    folder().mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder(), prefix=".new-"))
-    try:
+    with folders.making(folder() / name) as aside:
         paths.write_json(aside / "results.json", dict(results))
         listed = [[image.id, image.sha256, image.label] for image in images]
         paths.write_json(aside / "images.json", {"images": listed})
@@ -159,12 +150,6 @@ def save(
             },
         }
         paths.write_json(aside / "run.json", record)
-        aside.chmod(0o755)  # mkdtemp made it private
-        aside.rename(folder() / name)
-        paths.sync_folder(folder())
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     return load(name)
 
 
@@ -214,11 +199,7 @@ def delete(study_id: str) -> None:
     Raises:
         UnknownNameError: there is none of that id.
     """
-    path = _place(study_id)
-    aside = path.with_name(f".deleted-{path.name}")
-    path.rename(aside)
-    for left in aside.parent.glob(".deleted-*"):  # another's too, that was broken off
-        shutil.rmtree(left, ignore_errors=True)
+    folders.discard(_place(study_id))
 
 
 def _place(study_id: str) -> Path:

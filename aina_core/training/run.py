@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from aina_core.changes.wanted import Rows
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.disk.locks import alone
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.errors import GalleryBusyError, InputError
+from aina_core.errors import InputError
 from aina_core.gallery import open_gallery
 from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
 from aina_core.progress import Progress, Stop, never, silent
@@ -31,7 +30,6 @@ from aina_core.training.pairs_file import store_pairs
 from aina_core.training.plan import Plan, plan, rows_of, sampler
 from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
-from aina_core.training.stored import put_aside
 from aina_core.training.validating import validation_score
 
 #: A model's name → the loaded model.
@@ -94,8 +92,7 @@ def train(
         result = run.result(curves, found, spent.seconds())
         record = manifest_of(settings, made, gallery, curves, result)
         _register(settings, record, run.state, checkpoint.folder)
-        aside = put_aside(checkpoint.folder)
-    shutil.rmtree(aside, ignore_errors=True)
+        folders.discard(checkpoint.folder)
     return record
 
 
@@ -220,34 +217,28 @@ class _Run:
 def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
     """Put a trained model in its place, in one step.
 
-    It is made in the folder of its run, so that a process that is killed leaves it there, for the
-    next one to make anew or for whoever deletes the training.
+    It is made in the folder of its run: a process that is killed leaves it there, where the next
+    one makes it again.
     """
-    aside = run / "model"
-    shutil.rmtree(aside, ignore_errors=True)
+    made = run / "model"
+    shutil.rmtree(made, ignore_errors=True)
     name = settings.name
-    write_tensors(aside / WEIGHTS, state)
-    store_pairs(aside, settings.pairs, record["settings"]["pairs"])
-    paths.write_json(aside / MANIFEST, {**record, "sha256": paths.file_checksum(aside / WEIGHTS)})
+    write_tensors(made / WEIGHTS, state)
+    store_pairs(made, settings.pairs, record["settings"]["pairs"])
+    paths.write_json(made / MANIFEST, {**record, "sha256": paths.file_checksum(made / WEIGHTS)})
     try:
-        aside.rename(folder() / name)
-    except OSError:
+        folders.put_in_place(made, folder() / name)
+    except FileExistsError:
         raise InputError(
             f"There is a model named {name} already; delete it, and run this again: what was "
             "trained is kept until then."
         ) from None
-    paths.sync_folder(folder())
 
 
 def _shared_folder() -> Path:
     """Where embeddings that trainings share are; those unused for two weeks are removed."""
     shared = folder() / ".features"
-    for path in shared.glob("*"):
-        with contextlib.suppress(OSError, GalleryBusyError):
-            if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
-                with alone(path, "embedding images for a training"):
-                    aside = put_aside(path)
-                shutil.rmtree(aside, ignore_errors=True)
+    folders.sweep_unused(shared, _UNUSED_SECONDS)
     return shared
 
 

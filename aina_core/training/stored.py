@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import secrets
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from aina_core.disk import paths
+from aina_core.disk import folders, paths
 from aina_core.disk.locks import alone, is_busy
 from aina_core.errors import AinaError, DamagedError, GalleryBusyError, UnknownNameError
 from aina_core.models.trained import MANIFEST, folder, is_name, manifest, trained
 from aina_core.training.checkpoints import Curves, runs_folder
 from aina_core.training.settings import Settings
-
-_ASIDE = ".deleted-"
-_LEFT = (f"{_ASIDE}*", ".new-*")  # the latter by earlier versions, that were killed
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,20 +124,12 @@ def delete(name: str) -> None:
         raise UnknownNameError("trained model", name, [*trained(), *(u.name for u in unfinished())])
     for path in reversed(there):  # a model without its run is whole, a run without it is not
         with alone(path, f"training a model named {name}"):
-            aside = put_aside(path)
-        shutil.rmtree(aside, ignore_errors=True)
+            folders.discard(path)
 
 
 def _has_ended(name: str) -> bool:
     """Whether a training has become a model, so that what its run has left is of no use."""
     return (folder() / name / MANIFEST).is_file()
-
-
-def put_aside(path: Path) -> Path:
-    """Rename a folder to what nobody looks at, in one step, and return where it is."""
-    aside = path.with_name(f"{_ASIDE}{secrets.token_hex(4)}-{path.name}")
-    path.rename(aside)
-    return aside
 
 
 def _sweep() -> None:
@@ -154,7 +139,6 @@ def _sweep() -> None:
             # it is held while the model is being put in its place, and is then removed
             with contextlib.suppress(GalleryBusyError, OSError), alone(path, "training"):
                 if _has_ended(path.name):
-                    put_aside(path)
-    for parent, pattern in itertools.product((folder(), runs_folder()), _LEFT):
-        for left in parent.glob(pattern):
-            shutil.rmtree(left, ignore_errors=True)
+                    folders.discard(path)
+    for parent in (folder(), runs_folder()):
+        folders.sweep(parent)

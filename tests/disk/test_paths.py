@@ -1,10 +1,27 @@
-"""All-or-nothing writes, and the folders that the app may read."""
+"""Where AINA keeps things, all-or-nothing writes, and the folders that the app may read."""
+
+from pathlib import Path
 
 import pytest
 
 from aina_core.disk import paths
 from aina_core.disk.paths import allowed_folder, read_json, replacing, write_json
 from aina_core.errors import DamagedError, InputError
+from tests.support.process import ROOT
+
+
+def test_without_settings_folders_are_the_checkouts_and_the_systems(tmp_path, monkeypatch):
+    for name in ("AINA_HOME", "AINA_CACHE", "AINA_WEIGHTS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert paths.home() == ROOT / "precomputed"
+    assert paths.cache() == Path.home() / ".cache" / "aina"
+    assert paths.weights() == paths.cache() / "weights"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert paths.cache() == tmp_path / "aina" and paths.weights() == tmp_path / "aina" / "weights"
+    for name in ("AINA_HOME", "AINA_CACHE", "AINA_WEIGHTS"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    found = [paths.home(), paths.cache(), paths.weights()]
+    assert [path.name for path in found] == ["AINA_HOME", "AINA_CACHE", "AINA_WEIGHTS"]
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):

@@ -319,7 +319,7 @@ def test_a_damaged_conversion_is_made_again(tiny, pictures, tmp_path, monkeypatc
     (folder / "model.bin").write_bytes(bytes(len(weights)))
     assert (load_embedder(tiny, device="cpu").embed(pictures[:4]) == rows).all()
     assert (folder / "model.bin").read_bytes() == weights
-    assert not list((tmp_path / "openvino").glob(".new-*"))
+    assert not list((tmp_path / "openvino").glob(".aina-*"))
 
 
 def test_a_second_start_converts_nothing(embedder, tiny, monkeypatch):

@@ -424,7 +424,7 @@ def test_what_cannot_be_imported_is_said_in_a_sentence(home, tiny, tmp_path, opt
         options = {**options, "ids": write(tmp_path, "ids.txt", options["ids"])}
     with pytest.raises(InputError, match=said):
         imported(tmp_path / "v.npy", **options)
-    assert not galleries() and not any(home.glob(".importing-*"))
+    assert not galleries() and not any(home.glob(".aina-new-*"))
 
 
 def test_files_that_are_no_vectors(home, tmp_path):
@@ -628,13 +628,13 @@ def test_a_killed_import_leaves_nothing_and_the_next_one_sweeps(home, tmp_path, 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: any(p.stat().st_size for p in home.glob(".importing-*/journal.f32")))
+    wait_until(lambda: any(p.stat().st_size for p in home.glob(".aina-new-*/made/journal.f32")))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert galleries() == [] and len([*home.glob(".importing-*")]) == 1
+    assert galleries() == [] and len([*home.glob(".aina-new-*")]) == 1
     np.save(tmp_path / "v.npy", drawn(30, 8))
     assert aina(*command).status == 0
-    assert galleries() == ["g"] and not [*home.glob(".importing-*")]
+    assert galleries() == ["g"] and not [*home.glob(".aina-new-*")]
 
 
 def test_an_import_can_be_stopped(home, tmp_path):
@@ -644,7 +644,7 @@ def test_an_import_can_be_stopped(home, tmp_path):
         import_vectors(
             open_source(tmp_path / "v.npy", model=EXTERNAL), "g", stop=lambda: next(asked)
         )
-    assert not galleries() and not any(home.glob(".importing-*"))
+    assert not galleries() and not any(home.glob(".aina-new-*"))
 
 
 def test_a_gallery_is_locked_while_vectors_come_in(gallery, out, aina):

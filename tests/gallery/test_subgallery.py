@@ -69,4 +69,4 @@ def test_too_much_leaves_nothing(source, monkeypatch):
     monkeypatch.setattr(uploads, "MAX_FILES", 2)
     with pytest.raises(InputError, match="at most 2"):
         gallery_of_images("some", source, CHOSEN)
-    assert galleries() == ["all"] and not list(source.folder.parent.glob(".upload-*"))
+    assert galleries() == ["all"] and not list(source.folder.parent.glob(".aina-*"))

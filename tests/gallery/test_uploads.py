@@ -142,7 +142,7 @@ def refused(home, data, sentence, name="g"):
     with pytest.raises(InputError, match=sentence) as caught:
         gallery_from_zip(name, data)
     assert (everything(home) if home.exists() else {}) == before
-    assert not list(home.glob(".upload-*"))
+    assert not list(home.glob(".aina-*"))
     message = str(caught.value)
     assert message.endswith(".") and "\n" not in message
     assert str(home) not in message, "it tells where the server keeps things"
@@ -167,7 +167,7 @@ def test_a_zip_becomes_a_gallery_and_its_folders_stay(home):
         "dogs/3.png": picture(3),
         "top.jpg": picture(4, "JPEG"),
     }
-    assert not list(home.glob(".upload-*"))
+    assert not list(home.glob(".aina-*"))
 
 
 def test_hidden_files_and_those_of_macos_are_passed_over(home):

@@ -121,6 +121,20 @@ def test_what_is_fetched_is_there_and_can_be_used(hashed, publish, server, check
     assert models.fetch(name) == path and len(server.asked) == 1, "what is there is not fetched"
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_what_torch_has_is_copied_if_it_is_the_published_file(
+    right, publish, server, checkpoint, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    cached = tmp_path / "torch" / "hub" / "checkpoints" / "w.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(checkpoint if right else checkpoint[:-1] + b"x")
+    server.files["/w.pth"] = checkpoint
+    path = models.fetch(publish(("w.pth", sha(checkpoint))))
+    assert path.read_bytes() == checkpoint and len(server.asked) == (0 if right else 1)
+    assert cached.is_file() and left_behind(folder) == ["w.pth"]
+
+
 def test_progress_is_told_in_megabytes(publish, server, folder):
     data = bytes(3_500_000)
     server.files["/w.pth"] = data

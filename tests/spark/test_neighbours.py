@@ -16,15 +16,7 @@ from aina_core.index.exact import ExactIndex
 from aina_core.models import DEFAULT
 from aina_core.progress import never, silent
 from aina_core.search.searcher import Searcher
-from aina_core.spark import (
-    block_pairs,
-    blocks,
-    duplicates,
-    near_pairs,
-    neighbour_tasks,
-    neighbours,
-    partials,
-)
+from aina_core.spark import block_pairs, blocks, duplicates, neighbour_tasks, neighbours, partials
 from aina_core.spark.blocks import blocks_for
 from aina_core.spark.embeddings import open_embeddings
 from benchmarks.duplicates import vectors
@@ -230,7 +222,7 @@ def test_duplicates_by_an_index_a_block(spark_here, embeddings, tmp_path, aina, 
 
 
 def test_a_threshold_that_is_too_low(spark_here, embeddings, tmp_path, aina, monkeypatch):
-    monkeypatch.setattr(near_pairs, "MOST_PAIRS", 300)
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 300)
     out = tmp_path / "out"
     run = aina("spark-duplicates", embeddings, "--threshold", 0.2, "--out", out)
     assert "More than 300 pairs reach 0.200" in refused(run)

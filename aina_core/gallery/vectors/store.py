@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from aina_core.disk import paths
+from aina_core.disk import files, folders, paths
 from aina_core.errors import DamagedError
 from aina_core.gallery.vectors.generation import (
     FORMAT,
@@ -137,8 +136,8 @@ class VectorStore:
                 yield f"{name} is missing."
 
     def _load(self, manifest: dict[str, Any]) -> Vectors:
-        files = file_names(manifest["generation"])
-        vectors, table, norms, baseline = (self.folder / name for name in files)
+        parts = file_names(manifest["generation"])
+        vectors, table, norms, baseline = (self.folder / name for name in parts)
         matrix, lengths = map_array(vectors, manifest["count"]), map_array(norms, manifest["count"])
         shape = (manifest["count"], manifest["dim"])
         if matrix.shape != shape or matrix.dtype != np.float32:
@@ -209,7 +208,7 @@ class VectorStore:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "fingerprint": dict(journal.fingerprint),
             **record,
-            "files": {name: _describe(self.folder / name) for name in names},
+            "files": {name: files.describe(self.folder / name) for name in names},
         }
         paths.write_json(self.folder / "manifest.json", manifest)
         journal.end()
@@ -258,16 +257,10 @@ class VectorStore:
 
     def delete(self) -> None:
         """Delete everything: vectors, index, journal."""
-        aside = self.folder.with_name(f".deleted-{os.getpid()}-{self.folder.name}")
-        self.folder.rename(aside)
-        shutil.rmtree(aside)
+        folders.discard(self.folder)
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     """Write the header of a file of float32 numbers."""
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": paths.file_checksum(path)}
