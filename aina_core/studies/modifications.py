@@ -15,24 +15,12 @@ import numpy as np
 
 from aina_core import metrics
 from aina_core.changes.originals import Original
-from aina_core.changes.versions import Versions
+from aina_core.changes.versions import Versions, shared_originals
 from aina_core.metrics import Over, estimates
+from aina_core.metrics.separation import draw_pairs
 from aina_core.studies.settings import Settings
 
-#: Up to so many pairs of different originals are all taken; of more, so many are drawn.
-MOST_PAIRS = 10_000
-
 _BLOCK = 4096
-
-
-def shared_originals(versions: Mapping[str, Versions]) -> dict[str, np.ndarray]:
-    """Return for each model where the originals that all models have stand in its list."""
-    lists = {model: [o.id for o in each.originals] for model, each in versions.items()}
-    common = set.intersection(*(set(ids) for ids in lists.values()))
-    return {
-        model: np.array([place for place, i in enumerate(ids) if i in common], np.int64)
-        for model, ids in lists.items()
-    }
 
 
 def study_modifications(
@@ -48,9 +36,7 @@ def study_modifications(
         The results as JSON values; the arrays "cosines", float32 (models, n, c), "placements",
         float32 (models, n, c), and "baseline", float32 (models, p); the originals.
     """
-    chosen = shared_originals(versions)
-    first = next(iter(versions))
-    originals = [versions[first].originals[place] for place in chosen[first]]
+    originals, chosen = shared_originals(versions)
     baseline_pairs = draw_pairs(len(originals), settings.seed, ordered=False)
     pairs = draw_pairs(len(originals), settings.seed, ordered=True)
     found, cosines, placements, baselines = {}, [], [], []
@@ -129,35 +115,6 @@ class _Seen:
         below = metrics.placements(np.median(positive), self.baseline)
         summary["percentile"] = estimates.number(float(below))
         return summary
-
-
-def draw_pairs(count: int, seed: int, *, ordered: bool, most: int = MOST_PAIRS) -> np.ndarray:
-    """Return pairs of two different originals, each once, int64 (p, 2); the same for each seed.
-
-    Args:
-        count: how many originals, at least 2.
-        seed: of the draw, where there are more than `most`.
-        ordered: whether (i, j) and (j, i) are two pairs; else i < j.
-        most: how many are drawn at most.
-    """
-    total = count * (count - 1) if ordered else count * (count - 1) // 2
-    if total <= most:
-        grid = np.argwhere(~np.eye(count, dtype=bool))
-        return grid if ordered else grid[grid[:, 0] < grid[:, 1]]
-    rng = np.random.default_rng(seed)
-    codes = rng.choice(total, most, replace=False, shuffle=False) if total < 1 << 24 else None
-    if codes is None:  # so many that a repetition is rare: draw until there are enough
-        codes = np.unique(rng.integers(total, size=most + most // 8))
-        codes = rng.permutation(codes)[:most]
-    codes = np.sort(codes)
-    if ordered:
-        first, second = codes // (count - 1), codes % (count - 1)
-        return np.stack([first, second + (second >= first)], axis=1)
-    # the pairs (0, 1), (0, 2), (1, 2), (0, 3) … by number: j(j − 1)/2 + i
-    high = ((1 + np.sqrt(1 + 8.0 * codes)) / 2).astype(np.int64)
-    high -= high * (high - 1) // 2 > codes
-    high += high * (high + 1) // 2 <= codes
-    return np.stack([codes - high * (high - 1) // 2, high], axis=1)
 
 
 def _cosines(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> np.ndarray:

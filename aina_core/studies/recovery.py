@@ -18,14 +18,13 @@ import numpy as np
 
 from aina_core import metrics
 from aina_core.changes.originals import Original
-from aina_core.changes.versions import Versions
+from aina_core.changes.versions import Versions, shared_originals
 from aina_core.disk import paths
 from aina_core.errors import StoppedError
 from aina_core.index import Index, open_index
 from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop
 from aina_core.search.nearest import without_itself
-from aina_core.studies.modifications import shared_originals
 from aina_core.studies.settings import Settings
 
 _BLOCK_ROWS = 512
@@ -58,9 +57,7 @@ def study_recovery(
     Raises:
         StoppedError: it was stopped.
     """
-    chosen = shared_originals(versions)
-    first = next(iter(versions))
-    originals = [versions[first].originals[place] for place in chosen[first]]
+    originals, chosen = shared_originals(versions)
     changes = len(settings.changes)
     results: dict[str, Any] = {"models": {}, "index": {}, "by_change": {}, "by_count": {}}
     hits: dict[str, np.ndarray] = {}

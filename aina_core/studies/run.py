@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from aina_core.changes.made import read_unchanged
 from aina_core.changes.originals import Original, find_originals
-from aina_core.changes.versions import Bench, Versions, read_unchanged
+from aina_core.changes.versions import Bench, Versions
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.embedding.costs import Meter
 from aina_core.errors import AinaError, InputError, StoppedError

@@ -9,9 +9,9 @@ import numpy as np
 
 from aina_core import metrics
 from aina_core.metrics import Over, estimates
+from aina_core.metrics.separation import draw_pairs
 from aina_core.numbers import decimal_text, estimate_text
 from aina_core.search.pairs import FEWEST
-from aina_core.studies.modifications import draw_pairs
 from aina_core.training.batches import able
 from aina_core.training.plan import Plan
 

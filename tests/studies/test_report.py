@@ -70,7 +70,7 @@ def test_names_are_text_in_a_report(home, embedder, pictures, tmp_path):
 
 def test_the_heat_table_shows_the_figures(studied):
     run = studied.runs["modifications"]
-    order = studies.words.by_separation(run.results)
+    order = studies.verdict.by_separation(run.results)
     for shown in drawing.SHOWN:
         (trace,) = drawing.modification_table(run, shown).data
         for row, model in enumerate(order):

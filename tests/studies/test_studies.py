@@ -16,10 +16,11 @@ from aina_core.embedding import load_embedder
 from aina_core.errors import AinaError, DamagedError, GalleryBusyError, InputError, StoppedError
 from aina_core.gallery import Annotation, create, open_gallery, update
 from aina_core.images import read_image
+from aina_core.metrics.separation import draw_pairs
 from aina_core.progress import never, silent
 from aina_core.studies import store
 from aina_core.studies import verdict as words
-from aina_core.studies.modifications import draw_pairs, study_modifications
+from aina_core.studies.modifications import study_modifications
 from aina_core.studies.published import PUBLISHED, published
 from tests.support.process import start_tiny
 from tests.support.studies import CHANGES, TWO, settings
@@ -315,7 +316,7 @@ def test_a_raw_cosine_misleads_and_the_verdict_says_so(tiny, other_tiny):
     assert words.by_mean(results) == list(TWO) and words.by_separation(results) == list(TWO[::-1])
     said = words.verdict("modifications", results)
     assert said.startswith("other-tiny separates best: AUC 1.000 [")
-    assert "by mean similarity tiny would lead (.98" in said and "random pairs lie at .98" in said
+    assert "by mean similarity tiny would lead (0.98" in said and "random pairs lie at 0.98" in said
     assert "It is ahead of tiny by" in said and "p below 0.001" in said
     assert "The two rankings disagree" in said
 
