@@ -1,6 +1,6 @@
 """The study of modifications: how similar an image stays to itself when it is changed.
 
-A raw cosine says little: under some models any two images are at .98. So beside it stand the
+A raw cosine says little: under some models any two images are at 0.98. So it is reported with the
 baseline, similarities of random pairs of different originals, and the separation: the area under
 the ROC curve of pairs of one original (the original, a version of it) against pairs of different
 originals made the same way (an original, the same kind of version of another).
@@ -8,51 +8,54 @@ originals made the same way (an original, the same kind of version of another).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aina_core import metrics
-from aina_core.changes.originals import Original
+from aina_core import figures, metrics
 from aina_core.changes.versions import Versions, shared_originals
 from aina_core.metrics import Over, estimates
 from aina_core.metrics.separation import draw_pairs
-from aina_core.studies.settings import Settings
+from aina_core.numbers import decimal_text, interval_text
+from aina_core.studies.kind import Found, Kind, Row, Section, Table
+from aina_core.studies.shown import cost_line, lead_text, spread_text
+from aina_core.studies.study import Run, Settings
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _BLOCK = 4096
 
 
-def study_modifications(
-    settings: Settings, versions: Mapping[str, Versions]
-) -> tuple[dict[str, Any], dict[str, np.ndarray], list[Original]]:
+def study_modifications(settings: Settings, versions: Mapping[str, Versions]) -> Found:
     """Compute the study.
 
     Args:
-        settings: what was asked for.
+        settings: of the study.
         versions: by model, the embeddings.
 
     Returns:
-        The results as JSON values; the arrays "cosines", float32 (models, n, c), "placements",
-        float32 (models, n, c), and "baseline", float32 (models, p); the originals.
+        The arrays are "cosines", float32 (models, n, c), "placements", float32 (models, n, c), and
+        "baseline", float32 (models, p); the images are the originals.
     """
     originals, chosen = shared_originals(versions)
     baseline_pairs = draw_pairs(len(originals), settings.seed, ordered=False)
     pairs = draw_pairs(len(originals), settings.seed, ordered=True)
-    found, cosines, placements, baselines = {}, [], [], []
+    models, cosines, placements, baselines = {}, [], [], []
     for model, each in versions.items():
         seen = _Seen(each, chosen[model], baseline_pairs, pairs, settings.seed)
-        found[model] = seen.summary(settings.changes)
+        models[model] = seen.summary(settings.changes)
         cosines.append(seen.cosines)
         placements.append(seen.placements)
         baselines.append(seen.baseline)
-    results = {"models": found, "differences": _differences(settings, cosines, placements)}
+    results = {"models": models, "differences": _differences(settings, cosines, placements)}
     arrays = {
         "cosines": np.stack(cosines).astype(np.float32),
         "placements": np.stack(placements).astype(np.float32),
         "baseline": np.stack(baselines).astype(np.float32),
     }
-    return results, arrays, originals
+    return Found(results, arrays, originals)
 
 
 class _Seen:
@@ -148,3 +151,162 @@ def _differences(
         estimates.adjust(family)
         found += family
     return found
+
+
+# ── how it is shown ──────────────────────────────────────────────────────────────────────────────
+
+#: What the heat table can show, with what it means.
+SHOWN = {
+    "auc": "separation (ROC AUC)",
+    "median": "median cosine",
+    "mean": "mean cosine",
+    "percentile": "percentile of the median",
+}
+
+
+def by_separation(results: Mapping[str, Any]) -> list[str]:
+    """Return the models, the one that separates best first."""
+    models = results["models"]
+    return sorted(models, key=lambda m: (-models[m]["auc"], -models[m]["overall"]["mean"], m))
+
+
+def by_mean(results: Mapping[str, Any]) -> list[str]:
+    """Return the models by their mean similarity, highest first."""
+    models = results["models"]
+    return sorted(models, key=lambda m: (-models[m]["overall"]["mean"], -models[m]["auc"], m))
+
+
+def heat_table(run: Run, shown: str) -> go.Figure:
+    """Draw models × modifications as heat, models in the order of their separation.
+
+    Args:
+        run: the study.
+        shown: one of `SHOWN`.
+    """
+    models = by_separation(run.results)
+    parts = [run.results["models"][model]["modifications"] for model in models]
+    values = np.array([[part[c][shown] for c in run.settings.changes] for part in parts])
+    return figures.heat_table(
+        values,
+        models,
+        run.settings.changes,
+        low=min(float(values.min()), 0.9),  # so that hundredths do not look like a gulf
+        high=1.0,
+        texts=[[decimal_text(value) for value in line] for line in values.tolist()],
+        notes=[cost_line(run.results["costs"][model]) for model in models],
+    )
+
+
+def multiples(run: Run, model: str) -> go.Figure:
+    """Draw the similarities of every modification under a model, beside its random pairs."""
+    place = run.settings.models.index(model)
+    return figures.similarity_multiples(
+        run.arrays["cosines"][place], run.arrays["baseline"][place], run.settings.changes
+    )
+
+
+def change_table(run: Run, model: str) -> Table:
+    """Return every figure of every modification under a model, beside its random pairs."""
+    found = run.results["models"][model]
+    names = ("median", "mean", "std")
+    lines = [
+        [
+            change,
+            *(spread_text(part, name) for name in names),
+            f"{part['percentile']:.1%}",
+            spread_text(part, "auc"),
+            f"{part['n']:,}",
+        ]
+        for change, part in {**found["modifications"], "all": found["overall"]}.items()
+    ]
+    base = found["baseline"]
+    spread = (spread_text(base, name) for name in names)
+    lines.append(["random pairs", *spread, "", "", f"{base['n']:,}"])
+    header = ["modification", "median cosine", "mean", "std", "percentile of the median"]
+    return [*header, "ROC AUC", "n"], lines
+
+
+def _table(run: Run) -> Table:
+    separating, similar = by_separation(run.results), by_mean(run.results)
+    lines = []
+    for rank, model in enumerate(separating, start=1):
+        one = run.results["models"][model]
+        overall, base = one["overall"], one["baseline"]
+        lines.append(
+            [
+                model,
+                str(rank),
+                spread_text(overall, "auc"),
+                str(similar.index(model) + 1),
+                *(spread_text(overall, name) for name in ("mean", "median", "std")),
+                spread_text(base, "mean"),
+                f"{decimal_text(base['median'])} ± {decimal_text(base['std'])}",
+            ]
+        )
+    header = ["model", "rank by separation", "ROC AUC", "rank by mean cosine", "mean cosine"]
+    header += ["median cosine", "spread (std)", "random pairs: mean", "random pairs: median ± std"]
+    return header, lines
+
+
+def _rows(model: str, results: Mapping[str, Any]) -> Iterator[Row]:
+    found = results["models"][model]
+    parts = {"all": found["overall"], **found["modifications"], "random pairs": found["baseline"]}
+    for what, part in parts.items():
+        for name in ("median", "mean", "std", "auc"):
+            if name in part:
+                low, high = part["intervals"][name]
+                yield Row(model, what, 0, name, part[name], low, high, part["n"])
+        if "percentile" in part:
+            yield Row(model, what, 0, "percentile", part["percentile"], n=part["n"])
+
+
+def _sections(run: Run) -> Iterator[Section]:
+    for shown, title in (("auc", "Separation"), ("median", "Median cosine")):
+        yield Section(f"{title} of every modification", heat_table(run, shown), shown)
+    for number, model in enumerate(by_separation(run.results)):
+        yield Section(
+            f"Similarities under {model}",
+            multiples(run, model),
+            f"multiples-{number}",
+            change_table(run, model),
+        )
+
+
+def _verdict(results: Mapping[str, Any]) -> str:
+    models = results["models"]
+    separating, similar = by_separation(results), by_mean(results)
+    best, leader = separating[0], similar[0]
+    text = (
+        f"{best} {'separates best:' if len(models) > 1 else 'separates with'} "
+        f"AUC {decimal_text(models[best]['auc'])} {interval_text(models[best]['auc_interval'])}"
+    )
+    mean = decimal_text(models[leader]["overall"]["mean"])
+    base = decimal_text(models[leader]["baseline"]["mean"])
+    if leader != best:
+        text += f"; by mean similarity {leader} would lead ({mean})"
+        text += f", but its random pairs lie at {base}"
+    else:
+        same = ", and leads by mean similarity too" if len(models) > 1 else ""
+        text += f"{same}: versions lie at {mean} on average, random pairs at {base}"
+    if len(models) > 1:
+        text += f". {lead_text(results, best, separating[1], 'auc')}"
+        if separating != similar:
+            text += (
+                f" The two rankings disagree: by separation {' > '.join(separating)}; by mean "
+                f"similarity {' > '.join(similar)}; trust the first."
+            )
+    return text if text.endswith(".") else f"{text}."
+
+
+KIND = Kind(
+    name="modifications",
+    title="Modifications",
+    question="How similar does an image stay to itself when it is changed?",
+    about="Hold every image against its modifications, beside random pairs.",
+    table=_table,
+    rows=_rows,
+    sections=_sections,
+    verdict=_verdict,
+    of_versions=lambda settings, versions, folder, **_: study_modifications(settings, versions),
+    changes="modifications",
+)

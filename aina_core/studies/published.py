@@ -1,7 +1,7 @@
-"""What the source projects published, to stand beside our own figures, and how they got it.
+"""What the source projects published, to be read beside our own figures, and how they got it.
 
-A published figure is of the same model only where the weights and the features are the same; what
-was done otherwise is said beside it, in words.
+A published figure is of the same model only where the weights and the features are the same; how
+else the protocol differs is said beside it, in words.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aina_core.changes.modifications import MODIFICATIONS, PROFILES
+from aina_core.numbers import decimal_text, estimate_text
+from aina_core.studies.kind import Row, Table
+from aina_core.studies.kinds import rows
+from aina_core.studies.shown import TITLES
+from aina_core.studies.study import Run
 
 
 @dataclass(frozen=True)
@@ -158,3 +163,30 @@ def published(
             if one.study == study and one.model == name
         ]
     return found
+
+
+def published_table(run: Run) -> Table:
+    """Return what the sources published of the study's models, beside ours."""
+    ours = {row.key: row for row in rows(run)}
+    lines = []
+    for one in run.results["published"]:
+        what, figure = one["change"] or "all", one["figure"]
+        lines.append(
+            [
+                one["ours"],
+                what,
+                TITLES.get(figure, figure) + (f"@{one['k']}" if one["k"] else ""),
+                _text(ours.get((one["ours"], what, one["k"], figure))),
+                decimal_text(one["value"]),
+                one["source"],
+                one["protocol"],
+            ]
+        )
+    header = ["model", "of", "figure", "ours", "published", "source", "what was done otherwise"]
+    return header, lines
+
+
+def _text(row: Row | None) -> str:
+    if row is None or row.low is None or row.high is None:
+        return ""
+    return estimate_text(row.value, (row.low, row.high))

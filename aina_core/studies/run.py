@@ -21,14 +21,12 @@ from aina_core.gallery import Gallery, open_gallery
 from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
-from aina_core.similarity import MOST_MODELS, Agreement, agreement
+from aina_core.similarity import MOST_MODELS, agreement
 from aina_core.studies import store
-from aina_core.studies.modifications import study_modifications
+from aina_core.studies.kind import Found, OfGallery, OfVersions
+from aina_core.studies.kinds import KINDS
 from aina_core.studies.published import published
-from aina_core.studies.recovery import study_recovery
-from aina_core.studies.retrieval import study_retrieval
-from aina_core.studies.settings import Settings
-from aina_core.studies.verdict import verdict
+from aina_core.studies.study import Run, Settings
 
 #: A model's name → the loaded model.
 Load = Callable[[str], Embedder]
@@ -43,26 +41,40 @@ def run(
     load: Load = load_embedder,
     progress: Progress = silent,
     stop: Stop = never,
-) -> store.Run:
+) -> Run:
     """Run a study, store it, and return it opened.
 
     A study that embeds images can be stopped or killed at any moment: the next call with the same
-    images, changes and models goes on from there, and finds the same.
+    images, changes and models resumes there, and finds the same.
 
     Args:
-        settings: what is asked for, see `settle`.
+        settings: of the study, see `settle`.
         load: loads a model.
         progress: told of every phase.
-        stop: asked now and then.
+        stop: asked regularly.
 
     Raises:
         AinaError: the gallery or a model cannot be used, or there is nothing to study.
         StoppedError: it was stopped.
     """
     started = time.monotonic()
-    gallery = open_gallery(settings.gallery)
-    if settings.kind == "retrieval":
-        return _retrieve(settings, gallery, load, progress, stop, started)
+    kind, gallery = KINDS[settings.kind], open_gallery(settings.gallery)
+    if kind.of_versions is not None:
+        return _of_versions(kind.of_versions, settings, gallery, load, progress, stop, started)
+    assert kind.of_gallery is not None  # a kind computes by one of the two
+    return _of_gallery(kind.of_gallery, settings, gallery, load, progress, stop, started)
+
+
+def _of_versions(
+    compute: OfVersions,
+    settings: Settings,
+    gallery: Gallery,
+    load: Load,
+    progress: Progress,
+    stop: Stop,
+    started: float,
+) -> Run:
+    """Embed changed versions under every model, and compute the study from them."""
     originals = find_originals(gallery, settings.originals, settings.seed)
     versions: dict[str, Versions] = {}
     libraries: dict[str, str] = {}
@@ -79,45 +91,46 @@ def run(
             del embedder, bench  # its memory is not the next model's cost
             gc.collect()
         progress("computing figures and intervals", 0, 0)
-        if settings.kind == "modifications":
-            found = study_modifications(settings, versions)
-        else:
-            place = benches[0] / "indexes"
-            found = study_recovery(settings, versions, place, progress=progress, stop=stop)
-        results, arrays, images = found
-        results["originals"] = len(images)
+        found = compute(settings, versions, benches[0] / "indexes", progress=progress, stop=stop)
+        results = found.results
+        results["originals"] = len(found.images)
         failed = {one["id"]: one for each in versions.values() for one in each.failures}
         results["failed"] = [failed[image_id] for image_id in sorted(failed)]
         results["costs"] = {model: each.cost.as_dict() for model, each in versions.items()}
         models = {model: each.fingerprint for model, each in versions.items()}
-        made = _store(settings, gallery, results, images, arrays, libraries, models, started)
+        made = _store(settings, gallery, found, libraries, models, started)
         versions.clear()
         for folder in benches:
             shutil.rmtree(folder, ignore_errors=True)
     return made
 
 
-def _retrieve(
+def _of_gallery(
+    compute: OfGallery,
     settings: Settings,
     gallery: Gallery,
     load: Load,
     progress: Progress,
     stop: Stop,
     started: float,
-) -> store.Run:
+) -> Run:
+    """Compute a study of the gallery as it is indexed, and measure what the models cost here."""
     for model in settings.models:
-        gallery.manifest(model)  # which says so of a model that is not indexed, before the work
+        gallery.manifest(model)  # says so, before the work, of a model that has no index
     searchers = [Searcher(gallery, model) for model in settings.models]
-    results, arrays, images = study_retrieval(settings, searchers, progress=progress, stop=stop)
+    found = compute(settings, searchers, progress=progress, stop=stop)
     costs, libraries, models = {}, dict[str, str](), {}
     for searcher in searchers:
         manifest = searcher.manifest
         models[searcher.model] = dict(manifest["fingerprint"])
         libraries |= manifest["versions"]
-        costs[searcher.model] = _measure(gallery, images, searcher.model, load, progress, stop)
-    results["costs"] = costs
-    results["agreement"] = _agreement(searchers, max(settings.ks), settings.seed, progress, stop)
-    return _store(settings, gallery, results, images, arrays, libraries, models, started)
+        costs[searcher.model] = _measure(
+            gallery, found.images, searcher.model, load, progress, stop
+        )
+    found.results["costs"] = costs
+    k = max(settings.ks, default=10)
+    found.results["agreement"] = _agreement(searchers, k, settings.seed, progress, stop)
+    return _store(settings, gallery, found, libraries, models, started)
 
 
 def _measure(
@@ -128,7 +141,7 @@ def _measure(
     progress: Progress,
     stop: Stop,
 ) -> dict[str, Any]:
-    """Embed a few of the images to see what that costs here; why not, where it cannot be done."""
+    """Embed a few of the images to see what that costs here; else say why that is impossible."""
     progress(f"measuring {model}", 0, 0)
     try:
         embedder = load(model)
@@ -158,7 +171,7 @@ def _agreement(
     if not 2 <= len(searchers) <= MOST_MODELS:
         return None
     try:
-        found: Agreement = agreement(searchers, k, progress=progress, stop=stop)
+        found = agreement(searchers, k, progress=progress, stop=stop)
     except InputError:  # fewer images than neighbours
         return None
     return {
@@ -178,13 +191,12 @@ def _agreement(
 def _store(
     settings: Settings,
     gallery: Gallery,
-    results: dict[str, Any],
-    images: Sequence[Original],
-    arrays: Mapping[str, np.ndarray],
+    found: Found,
     libraries: Mapping[str, str],
     models: Mapping[str, Any],
     started: float,
-) -> store.Run:
+) -> Run:
+    results = found.results
     results["published"] = published(settings.kind, settings.models, settings.changes)
     generation: dict[str, Any] = {"catalogue": gallery.catalogue.version()}
     for model in settings.models:
@@ -193,14 +205,14 @@ def _store(
     return store.save(
         settings,
         results,
-        images,
-        arrays,
+        found.images,
+        found.arrays,
         gallery={
             "folder": str(gallery.root),
             "created": gallery.created,
             "generation": generation,
         },
-        verdict=verdict(settings.kind, results),
+        verdict=KINDS[settings.kind].verdict(results),
         versions=libraries,
         models=models,
         seconds=time.monotonic() - started,

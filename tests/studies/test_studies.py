@@ -18,10 +18,10 @@ from aina_core.gallery import Annotation, create, open_gallery, update
 from aina_core.images import read_image
 from aina_core.metrics.separation import draw_pairs
 from aina_core.progress import never, silent
-from aina_core.studies import store
-from aina_core.studies import verdict as words
-from aina_core.studies.modifications import study_modifications
+from aina_core.studies import KINDS, store
+from aina_core.studies.modifications import by_mean, by_separation, study_modifications
 from aina_core.studies.published import PUBLISHED, published
+from aina_core.studies.settings import read
 from tests.support.process import start_tiny
 from tests.support.studies import CHANGES, TWO, settings
 
@@ -57,7 +57,7 @@ def test_what_was_not_said_is_filled_in(tiny):
     assert studies.settle("recovery", "photos", ("tiny",)).ks == (1, 3, 5)
     both = studies.settle("recovery", "p", ("tiny",), changes=("profiles", "mirrored", "b/w"))
     assert both.changes == (*PROFILES, "mirrored")
-    assert studies.Settings.from_dict(json.loads(json.dumps(both.as_dict()))) == both
+    assert read(json.loads(json.dumps(both.as_dict()))) == both
 
 
 # ── originals ────────────────────────────────────────────────────────────────────────────────────
@@ -313,8 +313,8 @@ def test_a_raw_cosine_misleads_and_the_verdict_says_so(tiny, other_tiny):
     high, good = (results["models"][model] for model in TWO)
     assert high["overall"]["mean"] > 0.98 > good["overall"]["mean"] > 0.8
     assert high["baseline"]["mean"] > 0.97 and high["auc"] < 0.95 < 0.999 < good["auc"]
-    assert words.by_mean(results) == list(TWO) and words.by_separation(results) == list(TWO[::-1])
-    said = words.verdict("modifications", results)
+    assert by_mean(results) == list(TWO) and by_separation(results) == list(TWO[::-1])
+    said = KINDS["modifications"].verdict(results)
     assert said.startswith("other-tiny separates best: AUC 1.000 [")
     assert "by mean similarity tiny would lead (0.98" in said and "random pairs lie at 0.98" in said
     assert "It is ahead of tiny by" in said and "p below 0.001" in said
@@ -324,11 +324,11 @@ def test_a_raw_cosine_misleads_and_the_verdict_says_so(tiny, other_tiny):
 def test_a_verdict_does_not_disagree_where_the_rankings_agree(tiny, other_tiny):
     versions = {"tiny": made_up(0.1, 0.3, 0), "other-tiny": made_up(0.1, 1.5, 1)}
     results, _, _ = study_modifications(settings("modifications", changes=CHANGES[:3]), versions)
-    said = words.verdict("modifications", results)
+    said = KINDS["modifications"].verdict(results)
     assert said.startswith("tiny separates best") and "leads by mean similarity too" in said
     assert "disagree" not in said
     alone = {"models": {"tiny": results["models"]["tiny"]}, "differences": []}
-    assert words.verdict("modifications", alone).startswith("tiny separates with AUC 1.000")
+    assert KINDS["modifications"].verdict(alone).startswith("tiny separates with AUC 1.000")
 
 
 # ── recovery ─────────────────────────────────────────────────────────────────────────────────────
