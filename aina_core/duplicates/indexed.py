@@ -1,4 +1,4 @@
-"""The pairs of rows that are near enough, by the neighbours that an index finds of each."""
+"""The pairs of rows that are near enough, from the neighbours that an index finds."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _FIRST_K = 8
 
 
 class IndexedPairs:
-    """The pairs of rows with the neighbours that an index finds of each.
+    """Pairs of each row with the neighbours that an index finds.
 
     The index searches on all cores, a block of rows at a time.
 
     Args:
         index: over the vectors.
         vectors: float32 (n, dim), unit rows; may be a memory map.
-        rows: int64 (m,), ascending: those that are looked at.
+        rows: int64 (m,), ascending: those that are compared.
         allowed: bool (n,), the same rows; None for all.
         floor: the least cosine.
-        most: more pairs than this are absurd.
+        most: more pairs than this are an error.
         progress: told of the phases "sample" and "pairs".
         stop: asked between blocks.
     """
@@ -48,11 +48,11 @@ class IndexedPairs:
         self._floor, self._most, self._progress, self._stop = floor, most, progress, stop
 
     def chosen_effort(self) -> tuple[float, float]:
-        """Return the least effort that finds the pairs of a sample, and its share of them.
+        """Return the least effort that finds a sample's pairs, and the share of them it finds.
 
         Raises:
             StoppedError: it was stopped.
-            InputError: there are absurdly many pairs.
+            InputError: there are too many pairs.
         """
 
         def find(sample: np.ndarray, effort: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ class IndexedPairs:
 
         Raises:
             StoppedError: it was stopped.
-            InputError: there are absurdly many pairs.
+            InputError: there are too many pairs.
         """
         for own, found in self._all(self._rows, effort, self._floor, self._progress):
             yield np.minimum(own, found), np.maximum(own, found)
@@ -81,8 +81,14 @@ class IndexedPairs:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         def near(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return _neighbours(
-                *(self._index, self._vectors, block, self._allowed),
-                *(self._floor, floor, self._most, effort),
+                self._index,
+                self._vectors,
+                block,
+                self._allowed,
+                self._floor,
+                floor,
+                self._most,
+                effort,
             )
 
         blocks = [rows[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
@@ -107,17 +113,17 @@ def _neighbours(
     most: int,
     effort: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and their neighbours that reach a floor: more are asked for until one does not.
+    """Return rows and their neighbours down to a floor, asking for more until one lies below it.
 
-    Those among them that lie below it, but not below the lowest, are returned too.
+    Neighbours below the floor but not below `lowest` are returned too.
 
     Raises:
-        InputError: there are absurdly many.
+        InputError: there are too many.
     """
     found: list[tuple[np.ndarray, np.ndarray]] = []
     k = _FIRST_K
     while len(own):
-        if len(own) * (k // 4) > most:  # so many each has, from the round before
+        if len(own) * (k // 4) > most:  # so many neighbours each has, by the round before
             raise too_many(floor, most)
         queries = np.asarray(vectors[own])
         others, near = index.search(queries, k + 1, allowed=allowed, effort=effort)
@@ -134,7 +140,7 @@ def _neighbours(
 
 
 def too_many(floor: float, most: int) -> InputError:
-    """The error of a threshold at which there would be absurdly many pairs."""
+    """The error of a threshold that far too many pairs reach."""
     return InputError(
         f"More than {most:,} pairs reach {floor:.3f}, which are no duplicates; give a higher "
         "threshold."
