@@ -1,4 +1,4 @@
-"""How well similarities tell pairs that belong together from pairs that do not."""
+"""How well similarities separate pairs that belong together from pairs that do not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def placements(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 
     V(p) = (#{n < p} + #{n = p} / 2) / #n
 
-    These are the components of which the area under the ROC curve is the mean: one figure for each
-    positive, in [0, 1], by which two models can be compared pair by pair.
+    The area under the ROC curve is the mean of these components: one figure in [0, 1] for each
+    positive, by which two models can be compared pair by pair.
 
     Args:
         positive: numbers of any shape.
@@ -35,8 +35,8 @@ def placements(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 def roc_auc(positive: np.ndarray, negative: np.ndarray) -> float:
     """Return the area under the ROC curve: the chance that a positive is above a negative.
 
-    AUC = P(p > n) + P(p = n) / 2 over all pairs of a positive p and a negative n; 0.5 says nothing,
-    1 separates, 0 separates the wrong way round.
+    AUC = P(p > n) + P(p = n) / 2 over all pairs of a positive p and a negative n; 0.5 is chance,
+    1 separates perfectly, 0 in the wrong direction.
 
     Args:
         positive: numbers of any shape, at least one.

@@ -16,7 +16,6 @@ import numpy as np
 from aina_core import figures, metrics
 from aina_core.changes.versions import Versions, shared_originals
 from aina_core.metrics import Over, estimates
-from aina_core.metrics.separation import draw_pairs
 from aina_core.numbers import decimal_text, interval_text
 from aina_core.studies.kind import Found, Kind, Row, Section, Table
 from aina_core.studies.shown import cost_line, lead_text, spread_text
@@ -40,8 +39,8 @@ def study_modifications(settings: Settings, versions: Mapping[str, Versions]) ->
         "baseline", float32 (models, p); the images are the originals.
     """
     originals, chosen = shared_originals(versions)
-    baseline_pairs = draw_pairs(len(originals), settings.seed, ordered=False)
-    pairs = draw_pairs(len(originals), settings.seed, ordered=True)
+    baseline_pairs = metrics.draw_pairs(len(originals), settings.seed, ordered=False)
+    pairs = metrics.draw_pairs(len(originals), settings.seed, ordered=True)
     models, cosines, placements, baselines = {}, [], [], []
     for model, each in versions.items():
         seen = _Seen(each, chosen[model], baseline_pairs, pairs, settings.seed)
@@ -59,7 +58,7 @@ def study_modifications(settings: Settings, versions: Mapping[str, Versions]) ->
 
 
 class _Seen:
-    """One model's similarities, and what follows from them.
+    """One model's similarities, and the figures computed from them.
 
     Attributes:
         cosines: float64 (n, c), of each original to each version of it.
@@ -89,7 +88,7 @@ class _Seen:
         self.placements = metrics.placements(self.cosines, self.others.ravel())
 
     def summary(self, changes: Sequence[str]) -> dict[str, Any]:
-        """Return what the results say of this model."""
+        """Return the results of this model, as JSON values."""
         queries = Over(len(self.cosines))
         by_change = {
             change: self._with_separation(
@@ -110,7 +109,7 @@ class _Seen:
         }
 
     def _with_separation(self, summary: dict[str, Any], part: slice) -> dict[str, Any]:
-        """Add the separation of some changes, and how many random pairs are below their median."""
+        """Add the separation of some changes, and the percentile of their median."""
         positive, negative = self.cosines[:, part], self.others[:, part]
         samples = metrics.bootstrap_auc(positive, negative, self.pairs, seed=self.seed)
         summary["auc"] = estimates.number(metrics.roc_auc(positive, negative.ravel()))
@@ -134,8 +133,8 @@ def _differences(
 ) -> list[dict[str, Any]]:
     """Compare every two models, over all changes and change by change.
 
-    The area under the curve is the mean of the placements over the originals, so it is compared
-    original by original by these; the pairs of different originals are taken as given.
+    The area under the curve is the mean of the placements over the originals, so models are
+    compared by these, original by original; the pairs of different originals are taken as given.
     """
     found = []
     for figure, values in (("auc", placements), ("mean similarity", cosines)):

@@ -1,8 +1,8 @@
 """The study of recovery: are the changed versions of an image found again among all others?
 
-The gallery that is searched is made of the originals and all their versions; each original queries
-it with itself left out, and its own versions are what is relevant. It is searched exactly and by
-the Annoy index, so that the loss by the index shows.
+The originals and all their versions are searched; each original is a query, left out of its own
+neighbours, and its versions are relevant. The search is exact, and by the Annoy index, so that the
+loss by the index shows.
 
 Source: the study of visually similar artworks, with its five perturbation profiles.
 """

@@ -35,15 +35,15 @@ _LARGEST = 50  # pairs of labels that are taken for each other
 
 
 class Labelled:
-    """The images that are searched, and those that query.
+    """The images that are searched, and the queries.
 
     Attributes:
-        images: those with a label that all models have, in the order of their ids.
+        images: those with a label that are indexed by all models, in the order of their ids.
         labels: their labels, ascending.
-        codes: int64 (n,), each image's place in `labels`.
-        totals: int64 (n,), how many other images have its label.
-        queries: int64 (q,), places of those that query.
-        alone: how many have a label that no other has, and cannot query.
+        codes: int64 (n,), the place of each image's label in `labels`.
+        totals: int64 (n,), how many other images share the label.
+        queries: int64 (q,), their places in `images`.
+        alone: how many share their label with no other image, and are no queries.
     """
 
     def __init__(self, searchers: Sequence[Searcher], settings: Settings) -> None:
@@ -139,7 +139,7 @@ def study_retrieval(
 
 
 class _Seen:
-    """The labelled images as one model sees them."""
+    """The labelled images in one model's vectors."""
 
     def __init__(self, searcher: Searcher, rows: np.ndarray, given: Labelled, most: int) -> None:
         self.given, self.rows, self.model = given, rows, searcher.model
@@ -190,7 +190,7 @@ class _Seen:
 
 
 def _hits_among_first(scores: np.ndarray, relevant: np.ndarray, count: int) -> int:
-    """How many of the `count` highest scores are relevant; equal ones in the order of the ids."""
+    """How many of the `count` highest scores are relevant; ties in the order of the ids."""
     cut = np.partition(scores, len(scores) - count)[len(scores) - count]
     above = scores > cut
     level = np.flatnonzero(scores == cut)[: count - int(above.sum())]
@@ -224,7 +224,7 @@ def _by_label(
 
 
 def _confusion(given: Labelled, found: np.ndarray) -> np.ndarray:
-    """How often queries of a label have neighbours of another, int32 (t, 3), by labels."""
+    """How often queries of a label have neighbours of a label: int32 (t, 3), by labels."""
     from_, to = given.codes[given.queries], given.codes[found]  # (q,), (q, K)
     codes = from_[:, None] * len(given.labels) + to
     pairs, counts = np.unique(codes, return_counts=True)
@@ -234,7 +234,7 @@ def _confusion(given: Labelled, found: np.ndarray) -> np.ndarray:
 
 
 def _largest(given: Labelled, confusion: np.ndarray) -> list[dict[str, Any]]:
-    """The labels that are most often taken for others: shares of all a label's neighbours."""
+    """The most frequent confusions of two labels, as shares of all neighbours of the first."""
     sums = np.bincount(confusion[:, 0], confusion[:, 2], minlength=len(given.labels))
     others = confusion[confusion[:, 0] != confusion[:, 1]]
     shares = others[:, 2] / sums[others[:, 0]]

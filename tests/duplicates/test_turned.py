@@ -97,7 +97,7 @@ def test_merged_with_the_pairs_as_they_are(planted, embedder):
     assert len(both) == len({*relations(planted, plain), *relations(planted, others)})
 
 
-def test_stopped_it_goes_on_where_it_was(planted, embedder, monkeypatch):
+def test_a_stopped_run_resumes(planted, embedder, monkeypatch):
     whole = relations(planted, turned_pairs(planted, embedder, 0.97))
     folder = planted.gallery.store(planted.model).folder / "duplicates" / "turned"
     for path in folder.iterdir():
@@ -122,7 +122,7 @@ def test_stopped_it_goes_on_where_it_was(planted, embedder, monkeypatch):
     assert relations(planted, stored_turned(planted, 0.98)).items() <= whole.items()
 
 
-def test_a_file_that_is_gone_is_passed_over(planted, embedder):
+def test_a_missing_file_is_ignored(planted, embedder):
     (planted.gallery.root / "turn 3.png").unlink()
     found = relations(planted, turned_pairs(planted, embedder, 0.9999))
     assert found["turn 0.png", "turn 1.png"][0] == "mirrored"

@@ -128,7 +128,7 @@ def test_tables_have_costs_beside_every_model(studied):
     assert shown.cost_line({"reason": "gone"}) == "cost not measured"
 
 
-def test_every_modification_stands_beside_random_pairs(studied):
+def test_every_modification_is_listed_beside_random_pairs(studied):
     run = studied.runs["modifications"]
     header, lines = modifications.change_table(run, "tiny")
     assert [line[0] for line in lines] == [*CHANGES, "all", "random pairs"]
@@ -142,7 +142,7 @@ def test_every_modification_stands_beside_random_pairs(studied):
     assert shown.agreement_table(run)[1] == []
 
 
-def test_published_stands_beside_ours(studied):
+def test_published_figures_are_listed_beside_ours(studied):
     run = studied.runs["recovery"]
     assert published_table(run)[1] == []
     one = {"ours": "tiny", "change": "", "figure": "precision", "k": 3, "value": 0.989}

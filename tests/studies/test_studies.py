@@ -44,12 +44,12 @@ from tests.support.studies import CHANGES, TWO, settings
         ("retrieval", {"changes": ("mirrored",)}, "changes no images"),
     ],
 )
-def test_what_cannot_be_asked_for(tiny, kind, options, sentence):
+def test_settings_that_are_refused(tiny, kind, options, sentence):
     with pytest.raises(InputError, match=sentence):
         studies.settle(kind, "photos", options.pop("models", ("tiny",)), **options)
 
 
-def test_what_was_not_said_is_filled_in(tiny):
+def test_missing_settings_are_completed(tiny):
     made = studies.settle("modifications", "photos", ("tiny",))
     assert made.changes == tuple(MODIFICATIONS) and made.ks == () and made.originals is None
     made = studies.settle("recovery", "photos", ("tiny",), ks=(5, 1, 5))
@@ -63,7 +63,7 @@ def test_what_was_not_said_is_filled_in(tiny):
 # ── originals ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_originals_are_all_images_or_those_that_the_labels_call_so(gallery, embedder):
+def test_originals_are_all_images_or_those_that_the_labels_mark(gallery, embedder):
     ids = [o.id for o in find_originals(gallery, None, 0)]
     assert ids == sorted(gallery.catalogue.images()) and len(ids) == 12
     assert find_originals(gallery, None, 0)[0].label == "astronaut"
@@ -99,7 +99,7 @@ def bench(tmp_path, gallery, embedder, changes=CHANGES):
     return Bench(tmp_path / "work", embedder, find_originals(gallery, None, 0), changes)
 
 
-def test_versions_are_embedded_as_their_pixels_would_be_and_never_written(
+def test_versions_have_the_embeddings_of_their_pixels_and_are_not_written(
     gallery, embedder, tmp_path
 ):
     work = bench(tmp_path, gallery, embedder)
@@ -115,7 +115,7 @@ def test_versions_are_embedded_as_their_pixels_would_be_and_never_written(
     assert {path.suffix for path in work.folder.iterdir()} == {"", ".f32", ".json", ".jsonl"}
 
 
-def test_stopped_work_goes_on_where_it_was_and_gives_the_same_bytes(gallery, embedder, tmp_path):
+def test_a_stopped_run_resumes_and_gives_the_same_bytes(gallery, embedder, tmp_path):
     whole = bench(tmp_path / "whole", gallery, embedder)
     with whole.locked():
         expected = whole.embed(gallery, progress=silent, stop=never)
@@ -149,7 +149,9 @@ def test_two_processes_do_not_do_the_same_study_at_once(gallery, embedder, tmp_p
         pass
 
 
-def test_a_file_that_is_gone_or_other_is_left_out_and_named(gallery, embedder, photos, tmp_path):
+def test_a_file_that_is_missing_or_changed_is_left_out_and_named(
+    gallery, embedder, photos, tmp_path
+):
     files = sorted(photos.rglob("*.*"))
     files[0].unlink()
     files[1].write_bytes(files[2].read_bytes())
@@ -165,7 +167,7 @@ def test_a_file_that_is_gone_or_other_is_left_out_and_named(gallery, embedder, p
         studies.run(studies.settle("recovery", "mine", ("tiny",), ks=(1,)))
 
 
-def test_killed_it_goes_on_and_finds_the_same(home, gallery, tiny):
+def test_a_killed_run_resumes_and_finds_the_same(home, gallery, tiny):
     words = ["study", "modifications", "--gallery", "mine", "--models", "tiny", "--json"]
     process = start_tiny(*words)
     journals = store.folder() / ".work"
@@ -279,7 +281,7 @@ def test_differences_are_paired(studied):
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize(("count", "most"), [(7, 100), (60, 500), (6000, 400)])
-def test_pairs_are_different_pairs_of_two(count, most, ordered):
+def test_drawn_pairs_are_different_and_of_two_originals(count, most, ordered):
     pairs = draw_pairs(count, 3, ordered=ordered, most=most)
     assert len({tuple(pair) for pair in pairs.tolist()}) == len(pairs)
     assert (pairs[:, 0] != pairs[:, 1]).all() and pairs.min() >= 0 and pairs.max() < count
@@ -441,7 +443,7 @@ def test_retrieval_against_a_plain_loop(studied, model):
     assert label["queries"] == 4
 
 
-def test_retrieval_says_what_models_cost_and_how_far_they_agree(studied):
+def test_retrieval_reports_costs_and_agreement_of_the_models(studied):
     results = studied.runs["retrieval"].results
     for model in TWO:
         cost = results["costs"][model]
@@ -456,7 +458,7 @@ def test_retrieval_says_what_models_cost_and_how_far_they_agree(studied):
     assert results["chance"] == pytest.approx(3 / 39, abs=1e-6)
 
 
-def test_images_without_a_label_or_alone_with_theirs(gallery, embedder):
+def test_images_without_a_label_or_with_one_of_their_own(gallery, embedder):
     ids = sorted(gallery.catalogue.images())
     labels = ["a", "a", "a", "b", "b", "c", *[""] * 6]
     notes = {key: Annotation(label) for key, label in zip(ids, labels, strict=True)}
@@ -474,7 +476,7 @@ def test_images_without_a_label_or_alone_with_theirs(gallery, embedder):
         studies.run(studies.settle("retrieval", "mine", ("tiny",)))
 
 
-def test_r_precision_of_equal_scores_goes_by_the_order_of_the_ids():
+def test_r_precision_breaks_ties_in_the_order_of_the_ids():
     from aina_core.studies.retrieval import _hits_among_first
 
     scores = np.array([0.5, 0.9, 0.5, -np.inf, 0.5], np.float32)
@@ -548,7 +550,7 @@ def test_a_study_that_cannot_be_written_leaves_nothing(stored, monkeypatch):
 # ── published figures ────────────────────────────────────────────────────────────────────────────
 
 
-def test_published_figures_stand_by_their_models():
+def test_published_figures_belong_to_their_models():
     assert len(PUBLISHED) == 3 * 18 + 3 * 9 + 5
     (one,) = (
         p
