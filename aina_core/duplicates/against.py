@@ -15,7 +15,13 @@ import numpy as np
 
 from aina_core import images
 from aina_core.disk import paths
-from aina_core.duplicates.pairs import MOST_EXACT, TURNS, check_threshold, identity
+from aina_core.duplicates.pairs import (
+    MOST_EXACT,
+    TURNS,
+    check_threshold,
+    identity,
+    results_folder,
+)
 from aina_core.duplicates.turned import turn
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError
@@ -217,8 +223,7 @@ def stored_checked(searcher: Searcher, folder: Path) -> FolderChecked | None:
 
 def _place(searcher: Searcher, folder: Path) -> Path:
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    kept = searcher.gallery.store(searcher.model).folder / "duplicates" / "against"
-    return kept / f"{name}.json"
+    return results_folder(searcher, "against") / f"{name}.json"
 
 
 def _identity(searcher: Searcher, folder: Path) -> dict[str, Any]:

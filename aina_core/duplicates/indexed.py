@@ -80,16 +80,7 @@ class IndexedPairs:
         self, rows: np.ndarray, effort: float, floor: float, progress: Progress
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         def near(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return _neighbours(
-                self._index,
-                self._vectors,
-                block,
-                self._allowed,
-                self._floor,
-                floor,
-                self._most,
-                effort,
-            )
+            return self._neighbours(block, floor, effort)
 
         blocks = [rows[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
         width = 2 * cores()
@@ -102,41 +93,30 @@ class IndexedPairs:
                 yield from pool.map(near, blocks[start : start + width])
         progress("pairs", len(rows), len(rows))
 
+    def _neighbours(
+        self, own: np.ndarray, lowest: float, effort: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and their neighbours down to the floor: it asks for more until one is below.
 
-def _neighbours(
-    index: Index,
-    vectors: np.ndarray,
-    own: np.ndarray,
-    allowed: np.ndarray | None,
-    floor: float,
-    lowest: float,
-    most: int,
-    effort: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and their neighbours down to a floor, asking for more until one lies below it.
+        Neighbours below the floor but not below `lowest` are returned too.
 
-    Neighbours below the floor but not below `lowest` are returned too.
-
-    Raises:
-        InputError: there are too many.
-    """
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    k = _FIRST_K
-    while len(own):
-        if len(own) * (k // 4) > most:  # so many neighbours each has, by the round before
-            raise too_many(floor, most)
-        queries = np.asarray(vectors[own])
-        others, near = index.search(queries, k + 1, allowed=allowed, effort=effort)
-        through = (near[:, -1] < floor) | (others.shape[1] <= k)
-        reaches = (near >= lowest) & (others != own[:, None]) & through[:, None]
-        at, places = np.nonzero(reaches)
-        found.append((own[at], others[at, places]))
-        own, k = own[~through], 4 * k
-    none = np.empty(0, np.int64)
-    return (
-        np.concatenate([none, *(one for one, _ in found)]),
-        np.concatenate([none, *(other for _, other in found)]),
-    )
+        Raises:
+            InputError: there are too many.
+        """
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        k = _FIRST_K
+        while len(own):
+            if len(own) * (k // 4) > self._most:  # so many each has, by the round before
+                raise too_many(self._floor, self._most)
+            queries = np.asarray(self._vectors[own])
+            others, near = self._index.search(queries, k + 1, allowed=self._allowed, effort=effort)
+            through = (near[:, -1] < self._floor) | (others.shape[1] <= k)
+            reaches = (near >= lowest) & (others != own[:, None]) & through[:, None]
+            at, places = np.nonzero(reaches)
+            found.append((own[at], others[at, places]))
+            own, k = own[~through], 4 * k
+        first, second = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return first, second
 
 
 def too_many(floor: float, most: int) -> InputError:

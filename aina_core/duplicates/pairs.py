@@ -69,6 +69,10 @@ class Pairs:
         """The four arrays, in the order of the attributes."""
         return self.first, self.second, self.similarity, self.turn
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the four arrays by the names of the attributes, for `of_arrays`."""
+        return dict(zip(_PARTS, self.parts, strict=True))
+
     def above(self, threshold: float) -> Pairs:
         """Return the pairs that reach a threshold, which must not lie below the floor.
 
@@ -134,7 +138,7 @@ def find_pairs(
     if found is not None:
         return found
     found = compute_pairs(searcher, floor, way, progress, stop)
-    keep_pairs(_folder(searcher, way), _identity(searcher, way), found)
+    keep_pairs(results_folder(searcher, way), _identity(searcher, way), found)
     return found
 
 
@@ -142,7 +146,7 @@ def stored_pairs(searcher: Searcher, floor: float, *, way: str | None = None) ->
     """Return what `find_pairs` has stored, verified; None if nothing down to that floor is."""
     check_threshold(floor)
     way = _chosen(searcher, way)
-    return kept_pairs(_folder(searcher, way), _identity(searcher, way), floor)
+    return kept_pairs(results_folder(searcher, way), _identity(searcher, way), floor)
 
 
 def kept_pairs(folder: Path, identity: dict[str, Any], floor: float) -> Pairs | None:
@@ -166,17 +170,27 @@ def keep_pairs(folder: Path, identity: dict[str, Any], pairs: Pairs) -> None:
     Raises:
         GalleryError: they cannot be written.
     """
-    parts = {name: getattr(pairs, name) for name in _PARTS}
+    record = {name: getattr(pairs, name) for name in ("floor", "way", "found")}
+    save_arrays("The pairs", folder, identity, pairs.arrays(), record)
+
+
+def save_arrays(
+    what: str,
+    folder: Path,
+    identity: dict[str, Any],
+    parts: Mapping[str, np.ndarray],
+    record: dict[str, Any],
+) -> None:
+    """Store arrays beside a gallery's vectors; a failure names them by `what`.
+
+    Raises:
+        GalleryError: they cannot be written.
+    """
     try:
-        arrays.save(
-            folder,
-            identity,
-            parts,
-            {name: getattr(pairs, name) for name in ("floor", "way", "found")},
-        )
+        arrays.save(folder, identity, parts, record)
     except OSError as error:
         raise GalleryError(
-            f"The pairs cannot be written to {folder}: {error.strerror}; mend that first."
+            f"{what} cannot be written to {folder}: {error.strerror}; mend that first."
         ) from error
 
 
@@ -265,8 +279,9 @@ def pair_similarities(
     return found.clip(-1, 1, out=found)
 
 
-def _folder(searcher: Searcher, way: str) -> Path:
-    return searcher.gallery.store(searcher.model).folder / "duplicates" / way
+def results_folder(searcher: Searcher, name: str) -> Path:
+    """Return where results of a kind are stored beside a gallery's vectors."""
+    return searcher.gallery.store(searcher.model).folder / "duplicates" / name
 
 
 def _identity(searcher: Searcher, way: str) -> dict[str, Any]:

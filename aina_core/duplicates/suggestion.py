@@ -12,9 +12,9 @@ from aina_core.changes.modifications import PROFILES
 from aina_core.disk import arrays
 from aina_core.duplicates.chance import FEWEST, SAMPLE, Chance, Expected, chance
 from aina_core.duplicates.copies import ORIGINALS, copy_similarities
-from aina_core.duplicates.pairs import identity
+from aina_core.duplicates.pairs import identity, results_folder, save_arrays
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.errors import GalleryError, InputError, ModelError
+from aina_core.errors import InputError, ModelError
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
@@ -151,7 +151,7 @@ def _threshold(by_chance: Chance, copies: np.ndarray) -> float:
 
 def stored_suggestion(searcher: Searcher) -> Suggestion | None:
     """Return what `suggest` has stored, verified; None if nothing is stored."""
-    kept = arrays.load(_folder(searcher), _identity(searcher))
+    kept = arrays.load(results_folder(searcher, "suggestion"), _identity(searcher))
     if kept is None:
         return None
     by_chance = Chance(
@@ -167,17 +167,8 @@ def _keep(searcher: Searcher, made: Suggestion) -> None:
         "sampled": made.chance.sampled,
         "images": made.chance.images,
     }
-    try:
-        arrays.save(_folder(searcher), _identity(searcher), parts, record)
-    except OSError as error:
-        raise GalleryError(
-            f"The suggestion cannot be written to {_folder(searcher)}: {error.strerror}; mend that "
-            "first."
-        ) from error
-
-
-def _folder(searcher: Searcher) -> Any:
-    return searcher.gallery.store(searcher.model).folder / "duplicates" / "suggestion"
+    place = results_folder(searcher, "suggestion")
+    save_arrays("The suggestion", place, _identity(searcher), parts, record)
 
 
 def _identity(searcher: Searcher) -> dict[str, Any]:

@@ -25,10 +25,12 @@ from aina_core.duplicates.pairs import (
     kept_pairs,
     of_arrays,
     ordered,
+    results_folder,
+    save_arrays,
     too_many,
 )
 from aina_core.embedding import Embedder
-from aina_core.errors import GalleryError, ImageError, StoppedError
+from aina_core.errors import ImageError, StoppedError
 from aina_core.index.matmul import reaching
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
@@ -86,7 +88,7 @@ def turned_pairs(
 def stored_turned(searcher: Searcher, floor: float) -> Pairs | None:
     """Return what `turned_pairs` has stored, verified; None if nothing down to that floor is."""
     check_threshold(floor)
-    return kept_pairs(_folder(searcher), _identity(searcher), floor)
+    return kept_pairs(results_folder(searcher, "turned"), _identity(searcher), floor)
 
 
 def merged(plain: Pairs, turned: Pairs) -> Pairs:
@@ -103,7 +105,7 @@ class _Run:
         self.searcher, self.embedder, self.floor = searcher, embedder, floor
         self.rows = np.flatnonzero(searcher.shown)
         self.found = ordered(*_none(), floor, "turned")
-        self.part = _folder(searcher).with_name("turned-part")
+        self.part = results_folder(searcher, "turned-part")
         self.identity = {**_identity(searcher), "floor": floor}
         kept = arrays.load(self.part, self.identity)
         self.done = 0
@@ -127,7 +129,7 @@ class _Run:
                 f"Stopped after {self.done:,} of {total:,} images; run it again to go on there."
             )
         progress("turned images", total, total)
-        keep_pairs(_folder(self.searcher), _identity(self.searcher), self.found)
+        keep_pairs(results_folder(self.searcher, "turned"), _identity(self.searcher), self.found)
         shutil.rmtree(self.part, ignore_errors=True)
         return self.found
 
@@ -184,15 +186,8 @@ class _Run:
         return ordered(first, second, near, way, self.floor, "turned")
 
     def _save(self) -> None:
-        names = ("first", "second", "similarity", "turn")
-        parts = {name: getattr(self.found, name) for name in names}
-        try:
-            arrays.save(self.part, self.identity, parts, {"done": self.done})
-        except OSError as error:
-            raise GalleryError(
-                f"The pairs found so far cannot be written to {self.part}: {error.strerror}; mend "
-                "that first."
-            ) from error
+        record = {"done": self.done}
+        save_arrays("The pairs", self.part, self.identity, self.found.arrays(), record)
 
 
 def _joined(one: Pairs, other: Pairs) -> Pairs:
@@ -202,10 +197,6 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
 def _none() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rows = np.empty(0, np.int64)
     return rows, rows, np.empty(0, np.float32), np.empty(0, np.int8)
-
-
-def _folder(searcher: Searcher) -> Any:
-    return searcher.gallery.store(searcher.model).folder / "duplicates" / "turned"
 
 
 def _identity(searcher: Searcher) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aina_core.errors import InputError
-from aina_core.studies.kind import Row
+from aina_core.studies.kind import Row, Run
 from aina_core.studies.kinds import rows
-from aina_core.studies.study import Run
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from aina_core.metrics import estimates
 from aina_core.numbers import decimal_text
 from aina_core.progress import Progress, Stop
 from aina_core.search.nearest import without_itself
-from aina_core.studies.kind import Row, Table
+from aina_core.studies.kind import Row, Run, Table
 from aina_core.studies.shown import TITLES, lead_text, mean_text
-from aina_core.studies.study import Run
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

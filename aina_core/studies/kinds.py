@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import astuple, fields
 
 from aina_core.studies import modifications, recovery, retrieval
-from aina_core.studies.kind import Kind, Row, Table
+from aina_core.studies.kind import Kind, Row, Run, Table
 from aina_core.studies.shown import COST_HEADER, cost_cells
-from aina_core.studies.study import Run
 
 KINDS: dict[str, Kind] = {
     kind.name: kind

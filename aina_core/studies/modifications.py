@@ -17,9 +17,8 @@ from aina_core import figures, metrics
 from aina_core.changes.versions import Versions, shared_originals
 from aina_core.metrics import Over, estimates
 from aina_core.numbers import decimal_text, interval_text
-from aina_core.studies.kind import Found, Kind, Row, Section, Table
+from aina_core.studies.kind import Found, Kind, Row, Run, Section, Settings, Table
 from aina_core.studies.shown import cost_line, lead_text, spread_text
-from aina_core.studies.study import Run, Settings
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -13,10 +13,9 @@ from typing import Any
 
 from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.numbers import decimal_text, estimate_text
-from aina_core.studies.kind import Row, Table
+from aina_core.studies.kind import Row, Run, Table
 from aina_core.studies.kinds import rows
 from aina_core.studies.shown import TITLES
-from aina_core.studies.study import Run
 
 
 @dataclass(frozen=True)

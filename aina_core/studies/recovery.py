@@ -23,8 +23,7 @@ from aina_core.index import Index, open_index
 from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop
 from aina_core.studies import hits
-from aina_core.studies.kind import Found, Kind, Row, Section
-from aina_core.studies.study import Run, Settings
+from aina_core.studies.kind import Found, Kind, Row, Run, Section, Settings
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

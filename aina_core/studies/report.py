@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 
 from aina_core.studies.compare import said
-from aina_core.studies.kind import Table
+from aina_core.studies.kind import Run, Table
 from aina_core.studies.kinds import KINDS, model_table
 from aina_core.studies.published import published_table
 from aina_core.studies.shown import difference_table, transposed
-from aina_core.studies.study import Run
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -21,9 +21,8 @@ from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop
 from aina_core.search.searcher import Searcher
 from aina_core.studies import hits
-from aina_core.studies.kind import Found, Kind, Row, Section, Table
+from aina_core.studies.kind import Found, Kind, Row, Run, Section, Settings, Table
 from aina_core.studies.shown import agreement_table
-from aina_core.studies.study import Run, Settings
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

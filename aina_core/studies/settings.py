@@ -8,9 +8,8 @@ from typing import Any
 from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.errors import DamagedError, InputError, UnknownNameError
 from aina_core.models import ModelName
-from aina_core.studies.kind import Kind
+from aina_core.studies.kind import Kind, Settings
 from aina_core.studies.kinds import KINDS
-from aina_core.studies.study import Settings
 
 #: Sets of changes by name, and how people call them.
 SETS: Mapping[str, tuple[str, ...]] = {

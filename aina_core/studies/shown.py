@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aina_core.numbers import estimate_text, p_value_text
-from aina_core.studies.kind import Table
-from aina_core.studies.study import Run
+from aina_core.studies.kind import Run, Table
 
 #: Names of figures as people write them, where they are not written as they are stored.
 TITLES = {"f1": "F1", "map": "MAP", "auc": "ROC AUC", "r_precision": "R-precision"}

@@ -31,8 +31,8 @@ import numpy as np
 from aina_core.changes.originals import Original
 from aina_core.disk import arrays, paths
 from aina_core.errors import DamagedError, UnknownNameError
+from aina_core.studies.kind import Run, Settings, Summary
 from aina_core.studies.settings import read
-from aina_core.studies.study import Run, Settings, Summary
 
 _FORMAT = 1
 _ID = re.compile(r"\d{8}-\d{6}-[a-z]+-[0-9a-f]{4}")

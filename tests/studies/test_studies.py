@@ -149,9 +149,7 @@ def test_two_processes_do_not_do_the_same_study_at_once(gallery, embedder, tmp_p
         pass
 
 
-def test_a_missing_or_changed_file_is_left_out_and_named(
-    gallery, embedder, photos, tmp_path
-):
+def test_a_missing_or_changed_file_is_left_out_and_named(gallery, embedder, photos, tmp_path):
     files = sorted(photos.rglob("*.*"))
     files[0].unlink()
     files[1].write_bytes(files[2].read_bytes())
