@@ -1,8 +1,8 @@
-"""Named changes to an image: the 18 modifications and the five perturbation profiles.
+"""Named changes of an image: the 18 modifications and the five perturbation profiles.
 
-Every one takes a Pillow image of mode RGB, of any size from 1 × 1, and returns a new image of mode
-RGB; the input is never changed, and the same input gives the same pixels. To add one, add an entry
-to its mapping.
+Each takes a Pillow image of mode RGB, of any size from 1 × 1, and returns a new image of mode RGB;
+the input stays unchanged, and the same input gives the same pixels. To add one, add an entry to its
+mapping.
 
 Sources: the modifications are those of the AINA project, the profiles those of its study of
 visually similar artworks.
@@ -18,7 +18,7 @@ from aina_core.errors import UnknownNameError
 
 Change = Callable[[Image.Image], Image.Image]
 
-#: The border, in pixels, of an image that is square already.
+#: The border, in pixels, of an image that is already square.
 SQUARE_BORDER = 70
 
 
@@ -74,7 +74,7 @@ def _filtered(name: str) -> Change:
     """Apply the Instagram filter of that name, as the library pilgram implements it."""
 
     def change(image: Image.Image) -> Image.Image:
-        import pilgram  # loads all its filters and their blend modes: only when one is asked for
+        import pilgram  # slow: it loads all its filters and their blend modes
 
         return getattr(pilgram, name)(image)
 
@@ -82,7 +82,7 @@ def _filtered(name: str) -> Change:
 
 
 def _rotated(degrees: int) -> Change:
-    """Turn counter-clockwise on the same canvas: nearest pixels, black corners."""
+    """Rotate counter-clockwise on the same canvas: nearest pixels, black corners."""
     return lambda image: image.rotate(degrees)
 
 
@@ -135,10 +135,10 @@ def apply(name: str, image: Image.Image) -> Image.Image:
 
     Args:
         name: a key of `MODIFICATIONS` or of `PROFILES`.
-        image: of any size; another mode than RGB is converted first.
+        image: of any size; a mode other than RGB is converted first.
 
     Returns:
-        An image of mode RGB; borders and scaling change its size, crops cut it.
+        An image of mode RGB; borders, scaling and crops change its size.
 
     Raises:
         UnknownNameError: nothing has that name.

@@ -1,4 +1,4 @@
-"""Which images a study changes: a gallery's originals, or some of them."""
+"""The originals of a gallery: the images that studies and trainings change."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from aina_core.errors import InputError
 from aina_core.gallery import Annotation, Gallery, ImageRecord, folder_label
 
-#: The column that says what was done to an image, and its value for one as it is.
+#: The column of a labels file that names the change of an image, and its value for none.
 MODIFICATION, ORIGINAL = "modification", "original"
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An image as the catalogue knows it.
+    """An image of the catalogue.
 
     Attributes:
         id: image id.
@@ -31,14 +31,13 @@ class Original:
 def find_originals(gallery: Gallery, count: int | None, seed: int) -> list[Original]:
     """Return the originals of a gallery, or some drawn at random, in the order of their ids.
 
-    Where the labels file says of images that they are modifications of others (a column
-    "modification", as in the demo), the originals are those of which it says "original"; else they
-    are all images. Of files with the same bytes only the first counts: they are one picture, and
-    would be each other's different original.
+    Where the labels file marks images as modifications of others (a column "modification", as in
+    the demo), the originals are those marked "original"; else all images are. Of files with the
+    same bytes only the first counts: they are one picture, not two different originals.
 
     Args:
         gallery: where they are.
-        count: how many; None, or more than there are, for all.
+        count: how many; None for all, as are more than there are.
         seed: of the draw.
 
     Raises:
@@ -66,10 +65,10 @@ def find_originals(gallery: Gallery, count: int | None, seed: int) -> list[Origi
 
 
 def stand_for(gallery: Gallery) -> dict[str, str]:
-    """Return for images that are no originals (see `find_originals`) the id that they stand for.
+    """Return the id of the original of each image that is no original itself, by image id.
 
-    For a file with the same bytes that is the first of them; for a modification the original of the
-    same label, where just one has it.
+    For a file with the same bytes that is the first of them; for a modification the only original
+    of the same label, if there is just one. See `find_originals`.
     """
     annotations = gallery.catalogue.annotations()
     usable = _usable(gallery)
@@ -95,5 +94,5 @@ def _usable(gallery: Gallery) -> list[ImageRecord]:
 
 
 def _is_named(note: Annotation | None) -> bool:
-    """Whether the labels file says of an image that it is an original."""
+    """Whether the labels file marks an image as an original."""
     return note is not None and note.columns.get(MODIFICATION) == ORIGINAL

@@ -1,4 +1,4 @@
-"""`check`: whether a file is in a gallery already, as a moderation queue asks."""
+"""`check`: is a file in a gallery already? For moderation queues."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _check(options: argparse.Namespace, reporter: Reporter) -> Ended:
 
 
 def _watch(checker: Any, options: argparse.Namespace, reporter: Reporter) -> Ended:
-    """Print a line for each file that comes, at once, until somebody ends it."""
+    """Print a line for each file as it arrives, until it is interrupted."""
     from aina_core.duplicates import arriving
 
     flagged = failed = count = 0
@@ -105,20 +105,20 @@ def _ended(count: int, flagged: int, failed: int) -> Ended:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not there, before anything is loaded."""
+    """Refuse a missing folder before anything is loaded."""
     if not folder.is_dir():
         raise GalleryError(f"The folder {folder} is missing; give a folder that exists.")
 
 
 def embedder_of(model: str, options: argparse.Namespace) -> Any:
-    """Load a model as the options say."""
+    """Load a model on the device and runtime of the options."""
     from aina_core.embedding import load_embedder
 
     return load_embedder(model, device=options.device, runtime=options.runtime)
 
 
 def suggested(searcher: Searcher, options: argparse.Namespace, reporter: Reporter) -> Suggestion:
-    """Return what the gallery says of thresholds."""
+    """Return the threshold that the gallery suggests."""
     from aina_core.duplicates import suggest
 
     return suggest(

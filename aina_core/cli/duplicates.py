@@ -1,4 +1,4 @@
-"""`duplicates`: what is in a gallery twice, and what of a folder is in it already."""
+"""`duplicates`: which images a gallery has twice, and which of a folder it has already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`study`: run studies, and look at those that were run."""
+"""`study`: run studies; list, show, compare and delete stored ones."""
 
 from __future__ import annotations
 
@@ -11,56 +11,54 @@ from aina_core.csv_files import check_csv, write_csv
 from aina_core.disk import paths
 from aina_core.errors import InputError, StoppedError
 from aina_core.models.settings import chosen_name
+from aina_core.studies.kinds import KINDS
+from aina_core.studies.settings import SET_TITLES
 
 if TYPE_CHECKING:
     from aina_core.studies import Run, Settings
-
-_TEXTS = {
-    "modifications": "Hold every image against its modifications, beside random pairs.",
-    "recovery": "Search for the changed versions of every image among all others.",
-    "retrieval": "Look whether the nearest images have the same label.",
-}
+    from aina_core.studies.kind import Kind
 
 
 def add_study(commands: Any) -> None:
     text = "Study which model sees similarity, with intervals; stored, listed, compared."
     parser = commands.add_parser("study", help=text, description=text)
     actions = parser.add_subparsers(required=True, metavar="STUDY")
-    for kind, about in _TEXTS.items():
-        _add_kind(actions, kind, about)
-    command(actions, "list", _list, "List the studies that were run.")
-    shown = command(actions, "show", _show, "Show a study that was run.")
+    for kind in KINDS.values():
+        _add_kind(actions, kind)
+    command(actions, "list", _list, "List the stored studies.")
+    shown = command(actions, "show", _show, "Show a stored study.")
     shown.add_argument("id", help="as `study list` has it")
     _add_files(shown)
-    compared = command(actions, "compare", _compare, "Hold two studies against each other.")
+    compared = command(actions, "compare", _compare, "Compare two studies of one kind.")
     compared.add_argument("first", help="the earlier one's id")
     compared.add_argument("second", help="the later one's id")
-    deleted = command(actions, "delete", _delete, "Delete a study that was run.")
+    deleted = command(actions, "delete", _delete, "Delete a stored study.")
     deleted.add_argument("id", help="as `study list` has it")
 
 
-def _add_kind(actions: Any, kind: str, about: str) -> None:
-    parser = command(actions, kind, lambda o, r: _run(kind, o, r), about)
+def _add_kind(actions: Any, kind: Kind) -> None:
+    parser = command(actions, kind.name, lambda o, r: _run(kind.name, o, r), kind.about)
     parser.add_argument("--gallery", default="demo", help="default: demo")
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help="one or more")
     parser.add_argument(
-        *("--originals", "--queries"),
+        "--originals",
+        "--queries",
         type=int,
         metavar="N",
         help="how many images are drawn; default: all",
     )
     parser.add_argument("--seed", type=int, default=0, help="of every draw; default: 0")
-    if kind != "retrieval":
-        usual = "the 18" if kind == "modifications" else "the five profiles"
+    if kind.changes:
         parser.add_argument(
             "--changes",
             nargs="+",
             default=(),
             metavar="NAME",
-            help=f"modifications, profiles, or any of them by name; default: {usual}",
+            help="modifications, profiles, or any of them by name; default: "
+            + SET_TITLES[kind.changes],
         )
-    if kind != "modifications":
-        usual = "5" if kind == "retrieval" else "1 3 5"
+    if kind.ks:
+        usual = " ".join(map(str, kind.ks))
         parser.add_argument("-k", nargs="+", type=int, default=(), help=f"default: {usual}")
     parser.add_argument("--device", help="cpu or cuda; by default what is there")
     parser.add_argument("--runtime", help="openvino or torch; by default what suits the device")
@@ -68,8 +66,8 @@ def _add_kind(actions: Any, kind: str, about: str) -> None:
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--csv", type=Path, help="where every figure goes as a table")
-    parser.add_argument("--html", type=Path, help="where the report goes, one file with figures")
+    parser.add_argument("--csv", type=Path, help="file for every figure, as a table")
+    parser.add_argument("--html", type=Path, help="file for the report with its figures")
 
 
 def _run(kind: str, options: argparse.Namespace, reporter: Reporter) -> str:
@@ -115,12 +113,11 @@ def _show(options: argparse.Namespace, reporter: Reporter) -> str:
 
 
 def _tell(run: Run, options: argparse.Namespace) -> str:
+    from aina_core.studies.kinds import figure_table, model_table
     from aina_core.studies.report import report
-    from aina_core.studies.shown import model_table
-    from aina_core.studies.tables import HEADER, cells, rows
 
     if options.csv is not None:
-        write_csv(options.csv, HEADER, (cells(row) for row in rows(run.results)))
+        write_csv(options.csv, *figure_table(run))
     if options.html is not None:
         _write(options.html, report(run))
     header, table = model_table(run)
@@ -162,7 +159,7 @@ def _list(options: argparse.Namespace, reporter: Reporter) -> str:
 
 def _compare(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.studies import load
-    from aina_core.studies.tables import compare
+    from aina_core.studies.compare import compare
 
     found = compare(load(options.first), load(options.second))
     document = found.as_dict()
@@ -187,7 +184,7 @@ def _delete(options: argparse.Namespace, reporter: Reporter) -> str:
 
 
 def _check_files(options: argparse.Namespace) -> None:
-    """Say so of a file that cannot be written before the work, as far as that is known."""
+    """Refuse files that cannot be written before the work begins, as far as that is known."""
     for path in (options.csv, options.html):
         check_csv(path)
 

@@ -1,4 +1,4 @@
-"""What is in a gallery twice: pairs, complete-link groups, which to keep; files held against it."""
+"""Duplicates: pairs, complete-link groups, which image to keep; new files against a gallery."""
 
 from aina_core.duplicates.against import (
     Checked,

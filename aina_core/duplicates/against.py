@@ -1,4 +1,4 @@
-"""Files held against a gallery: which of them stand in it already, or are near to what does."""
+"""New files against a gallery: which of them it has already, or has something similar to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import numpy as np
 
 from aina_core import images
 from aina_core.disk import paths
-from aina_core.duplicates.pairs import MOST_EXACT, TURNS, check_threshold, identity
+from aina_core.duplicates.pairs import (
+    MOST_EXACT,
+    TURNS,
+    check_threshold,
+    identity,
+    results_folder,
+)
 from aina_core.duplicates.turned import turn
 from aina_core.embedding import Embedder
 from aina_core.errors import DamagedError, GalleryError, ImageError
@@ -23,17 +29,17 @@ from aina_core.gallery.scan import Found, scan
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Neighbour, Searcher
 
-#: So many of a file's matches are named.
+#: How many matches of a file are reported.
 MOST_MATCHES = 10
 
 
 @dataclass(frozen=True)
 class Match:
-    """An image of the gallery that a file is near to.
+    """An image of the gallery that is similar to a file.
 
     Attributes:
         neighbour: the image, with its similarity to the file as it was turned.
-        turn: what the file was turned to, one of `TURNS`.
+        turn: how the file was turned, one of `TURNS`.
     """
 
     neighbour: Neighbour
@@ -42,13 +48,13 @@ class Match:
 
 @dataclass(frozen=True)
 class Checked:
-    """A file that was held against a gallery.
+    """A file that was compared with a gallery.
 
     Attributes:
         path: where it is.
         matches: images of the gallery at the threshold or nearer, the nearest first, at most ten.
-        nearest: the nearest image of the gallery, at the threshold or not; None where the gallery
-            has none, or the file cannot be read.
+        nearest: the nearest image of the gallery, whatever the threshold; None where the gallery is
+            empty, or the file cannot be read.
         failure: why the file cannot be used; None when it can.
     """
 
@@ -59,18 +65,18 @@ class Checked:
 
     @property
     def flagged(self) -> bool:
-        """Whether anything in the gallery is that near."""
+        """Whether anything in the gallery reaches the threshold."""
         return bool(self.matches)
 
 
 class Checker:
-    """A gallery and its model, loaded once, to hold any number of files against.
+    """Compares any number of files with a gallery, whose model is loaded once.
 
     Args:
         searcher: the gallery under the embedder's model.
         embedder: the model.
-        threshold: from which similarity a file is flagged.
-        turned: whether the eight flips and quarter turns of a file are looked for too.
+        threshold: the similarity from which a file is flagged.
+        turned: whether all eight flips and quarter turns of a file are compared.
 
     Raises:
         InputError: the threshold is no cosine.
@@ -83,11 +89,11 @@ class Checker:
         self.threshold = threshold
         self._searcher, self._embedder = searcher, searcher.checked(embedder)
         self._turns = range(len(TURNS)) if turned else range(1)
-        # what is near must not be missed for the sake of milliseconds
+        # missing a duplicate is worse than losing milliseconds
         self._exact = searcher.count <= MOST_EXACT
 
     def check(self, files: Iterable[Path], *, stop: Stop = never) -> Iterator[Checked]:
-        """Hold files against the gallery, in order; a bad file is an outcome like any other."""
+        """Compare files with the gallery, in order; a bad file is a result like any other."""
         versions = ((path, number) for path in files for number in self._turns)
         ways: list[tuple[str | None, np.ndarray | None]] = []
         for (path, _), failure, row in self._embedder.run(versions, self._prepare, stop=stop):
@@ -97,7 +103,7 @@ class Checker:
                 ways = []
 
     def check_bytes(self, name: str, data: bytes) -> Checked:
-        """Hold a picture's bytes against the gallery.
+        """Compare a picture's bytes with the gallery.
 
         Raises:
             ImageError: it is no usable picture.
@@ -136,7 +142,7 @@ class Checker:
     def check_folder(
         self, folder: Path, *, progress: Progress = silent, stop: Stop = never
     ) -> Iterator[Checked]:
-        """Hold every picture of a folder against the gallery.
+        """Compare every picture of a folder with the gallery.
 
         Raises:
             GalleryError: the folder is missing or cannot be read.
@@ -149,15 +155,15 @@ class Checker:
 
 @dataclass(frozen=True)
 class FolderChecked:
-    """What of a folder stands in a gallery.
+    """Which pictures of a folder a gallery has.
 
     Attributes:
-        threshold: from which similarity.
-        when: the moment, ISO 8601, UTC.
-        files: how many pictures were looked at.
-        found: for each file that is flagged, its path relative to the folder and its matches as
-            (image id, similarity, turn).
-        failed: files that cannot be used, with the reason.
+        threshold: the similarity from which a file was flagged.
+        when: ISO 8601, UTC.
+        files: how many pictures were compared.
+        found: the matches of each flagged file, (image id, similarity, turn), by its path relative
+            to the folder.
+        failed: why files cannot be used, by path.
     """
 
     threshold: float
@@ -170,7 +176,7 @@ class FolderChecked:
 def keep_checked(
     searcher: Searcher, folder: Path, threshold: float, done: Sequence[Checked]
 ) -> None:
-    """Keep what `Checker.check_folder` gave, for the app to show.
+    """Store what `Checker.check_folder` found, for the app to show.
 
     Raises:
         GalleryError: it cannot be written.
@@ -196,7 +202,7 @@ def keep_checked(
 
 
 def stored_checked(searcher: Searcher, folder: Path) -> FolderChecked | None:
-    """Return what `keep_checked` has kept of a folder; None where nothing of it still holds."""
+    """Return what `keep_checked` has stored of a folder; None if nothing of it is still valid."""
     try:
         document = paths.read_json(_place(searcher, folder))
         if any(document.get(key) != value for key, value in _identity(searcher, folder).items()):
@@ -217,8 +223,7 @@ def stored_checked(searcher: Searcher, folder: Path) -> FolderChecked | None:
 
 def _place(searcher: Searcher, folder: Path) -> Path:
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    kept = searcher.gallery.store(searcher.model).folder / "duplicates" / "against"
-    return kept / f"{name}.json"
+    return results_folder(searcher, "against") / f"{name}.json"
 
 
 def _identity(searcher: Searcher, folder: Path) -> dict[str, Any]:
@@ -227,14 +232,14 @@ def _identity(searcher: Searcher, folder: Path) -> dict[str, Any]:
 
 
 def arriving(folder: Path, *, every: float = 1.0, stop: Stop) -> Iterator[list[Path]]:
-    """Yield the pictures of a folder as they come: each once its size and time stay as they are.
+    """Yield the pictures of a folder as they arrive: each once its size and time are stable.
 
-    Those that are there already come first. A file that is written anew comes again; one that is
-    still being written waits until two looks at it, `every` seconds apart, find it the same.
+    Pictures that are there already come first. A file that is overwritten comes again; one that is
+    still being written waits until two scans, `every` seconds apart, find it the same.
 
     Args:
-        folder: a queue, that others put files into.
-        every: seconds between two looks.
+        folder: a queue that others put files into.
+        every: seconds between two scans.
         stop: asked ten times a second.
 
     Raises:
@@ -252,7 +257,7 @@ def arriving(folder: Path, *, every: float = 1.0, stop: Stop) -> Iterator[list[P
         ]
         if ready:
             yield [_given(file, given) for file in ready]
-        # of what has been taken away nothing is remembered
+        # forget files that were removed
         before, given = now, {name: state for name, state in given.items() if name in now}
         end = time.monotonic() + every
         while not stop() and (left := end - time.monotonic()) > 0:

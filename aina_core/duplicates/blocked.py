@@ -1,14 +1,14 @@
 """All pairs of rows that are near enough, block by block: exact, without n² memory.
 
-Most pairs are nowhere near. So rows are first held against each other on a few orthonormal axes,
-with the length of what the axes leave out as one number more: for unit rows x and y,
+Most pairs are far apart. So rows are first compared along a few orthonormal axes, with the length
+of the remainder as one more number: for unit rows x and y,
 
     x · y  ≤  x' · y' + |x − x'| |y − y'|,
 
-where x' and y' are their parts along the axes (Cauchy and Schwarz for what is left). One product of
-about a tenth of the columns thus bounds every cosine from above, and only pairs whose bound reaches
-the floor are compared in full. Where a block has too many of those, and on a GPU, all its pairs are
-compared in full at once.
+where x' and y' are their parts along the axes (Cauchy and Schwarz for the remainder). One product
+of about a tenth of the columns thus bounds every cosine from above, and only pairs whose bound
+reaches the floor are compared in full. Where a block has too many of those, and on a GPU, all its
+pairs are compared in full at once.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from aina_core.progress import Progress, Stop
 # Products of matrices differ in the last bits from the similarities that count; see index/exact.py.
 _MARGIN = 1e-5
 _ROUNDING = 1e-6
-_AXES = 94  # with the mean and the rest, 96 columns, which products like
-# A block of the product stays in the processor's cache while it is looked through.
+_AXES = 94  # with the mean and the remainder, 96 columns: a fast width for products
+# A block of the product fits the processor's cache while it is scanned.
 _LEFT, _RIGHT = 1024, 4096
 _DEVICE_LEFT, _DEVICE_RIGHT = 8192, 65_536
-#: From here on axes pay: with fewer rows, fitting them takes longer than comparing all in full.
+#: With fewer rows, fitting the axes takes longer than comparing all pairs in full.
 LEAST_FOR_AXES = 20_000
-# Of a block's pairs: more than so many cost more one by one than all of them as one product.
+# A larger share of a block's pairs is compared faster as one product than one by one.
 _MOST_CANDIDATES = 0.01
 
 
 def candidates(
     vectors: np.ndarray, rows: np.ndarray, floor: float, progress: Progress, stop: Stop
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the pairs of rows that may reach a floor: every one that does, and few that do not.
+    """Yield the pairs of rows that may reach a floor: all that do, and few that do not.
 
     Args:
         vectors: float32 (n, dim), unit rows; may be a memory map.
-        rows: int64 (m,), ascending: those that are looked at.
+        rows: int64 (m,), ascending: those that are compared.
         floor: the least cosine.
         progress: told of the phase "pairs".
         stop: asked between blocks.
@@ -68,13 +68,13 @@ def candidates(
             one, other = slice(top, top + height), slice(left, left + width)
             found = _of_block(vectors, rows, (one, other), bounds, floor - _MARGIN, device)
             first, second = found[0] + top, found[1] + left
-            above = first < second  # the other half of a block on the diagonal is the same pairs
+            above = first < second  # a block on the diagonal has every pair twice
             yield rows[first[above]], rows[second[above]]
     progress("pairs", count * (count + 1) // 2, count * (count + 1) // 2)
 
 
 def _done(top: int, along: int, height: int, count: int) -> int:
-    """How many pairs lie in the blocks before one, of the upper triangle with its diagonal."""
+    """How many pairs of the upper triangle, with its diagonal, lie in the blocks before one."""
     return top * count - top * (top - 1) // 2 + along * min(height, count - top)
 
 
@@ -100,7 +100,7 @@ def _of_block(
 
 
 def _taken(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows of the vectors; a view where they follow each other without a gap."""
+    """Rows of the vectors; a view where they are consecutive."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return np.asarray(vectors[rows[0] : rows[-1] + 1])
     return np.asarray(vectors[rows])

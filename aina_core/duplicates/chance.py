@@ -1,11 +1,11 @@
-"""How many pairs come together by chance: the false side of a threshold.
+"""How many pairs reach a threshold by chance, and so would be false.
 
-All pairs of a sample of images are compared. The nearest of them are true copies where the gallery
-has copies, so some of each rank are looked at by the second signal (`points.py`), and those whose
-points match are no chance. The signal misses a few copies, so this is rather too many than too few.
-Where fewer than ten pairs remain above a threshold, their number is read off an exponential tail
-fitted to those just below (the mean excess over a high level; the simplest of the generalised
-Pareto tails, Pickands 1975), and said to be an estimate.
+All pairs of a sample of images are compared. Where the gallery has copies, the nearest pairs are
+true ones, so some pairs of each rank are checked by the second signal (`points.py`), and those
+whose points match are not chance. The signal misses a few copies, so the result errs on the high
+side. Where fewer than ten pairs remain above a threshold, their number is read off an exponential
+tail fitted to those just below (the mean excess over a high level; the simplest of the generalised
+Pareto tails, Pickands 1975), and reported as an estimate.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from aina_core.index.principal import sample
 from aina_core.progress import Progress, Stop
 from aina_core.search.searcher import Searcher
 
-#: Of how many images all pairs are compared.
+#: How many images have all their pairs compared.
 SAMPLE = 3_000
-#: Fewer pairs than this above a threshold are no count to rely on.
+#: A count of fewer pairs than this is not reliable.
 FEWEST = 10
 
 _TAIL = 16_384
-# The second signal looks at so many pairs of each doubling of rank, until it has confirmed none in
-# so many of them: those farther apart are no copies either.
+# The second signal checks so many pairs of each doubling of rank, until it has confirmed none in so
+# many doublings: pairs farther apart are no copies either.
 _CHECKED, _UNCONFIRMED = 8, 3
-_LEVEL = 60.0  # chance pairs that the tail is fitted on
+_LEVEL = 60.0  # chance pairs that the tail is fitted to
 _BLOCK = 512
 
 
@@ -43,7 +43,7 @@ class Expected:
         share: of the pairs that reach the threshold, those that are false; 0 where none do.
         reaching: pairs of the sample that reach the threshold, true copies included.
         sampled: pairs of the sample in all.
-        estimated: whether the number is read off a fitted tail, there being too few pairs to count.
+        estimated: whether the number is read off a fitted tail, for want of pairs to count.
     """
 
     per_thousand: float
@@ -73,7 +73,7 @@ class Chance:
     def expected(self, threshold: float) -> Expected:
         """Return what is expected at a threshold.
 
-        Below the nearest 16,384 pairs of the sample it is at least what is said.
+        Below the nearest 16,384 pairs of the sample, the result is a lower bound.
         """
         reaching = int(np.searchsorted(-self.tail, -np.float32(threshold), side="right"))
         cumulated = np.cumsum(self.false, dtype=np.float64)
@@ -100,11 +100,11 @@ class Chance:
         return float(cumulated[last] * np.exp(-(threshold - level) / excess))
 
     def threshold(self, per_thousand: float, share: float) -> float:
-        """Return the lowest threshold, in steps of .001, with few false pairs.
+        """Return the lowest threshold, in steps of 0.001, with few false pairs.
 
         Args:
-            per_thousand: so many for 1,000 images are few.
-            share: so many of those found are few, too.
+            per_thousand: at most so many for 1,000 images are few.
+            share: at most this share of the pairs found is few, too.
         """
         for step in range(1000):
             found = self.expected(step / 1000)
@@ -114,7 +114,7 @@ class Chance:
         return 1.0
 
     def floor(self, most: int) -> float:
-        """Return the similarity that about so many pairs of the whole gallery reach, in [0, 1]."""
+        """Return the similarity, in [0, 1], that about `most` pairs of the gallery reach."""
         total = self.images * (self.images - 1) / 2
         rank = int(most * self.sampled / total) if total else 0
         if rank >= self.sampled or not len(self.tail):
@@ -127,9 +127,9 @@ def chance(searcher: Searcher, *, seed: int = 0, progress: Progress, stop: Stop)
 
     Args:
         searcher: the gallery under a model.
-        seed: of the sample, and of the pairs that the second signal looks at.
+        seed: of the sample, and of the pairs that the second signal checks.
         progress: told of the phases "random pairs" and "looking at the nearest".
-        stop: asked now and then; what has not been looked at then counts as chance.
+        stop: asked regularly; pairs that are not checked by then count as chance.
     """
     shown = np.flatnonzero(searcher.shown)
     rows = shown[sample(len(shown), SAMPLE, seed)]
@@ -145,7 +145,7 @@ def chance(searcher: Searcher, *, seed: int = 0, progress: Progress, stop: Stop)
 def _unconfirmed(
     matcher: PointMatcher, pairs: list[tuple[str, str]], seed: int, progress: Progress, stop: Stop
 ) -> np.ndarray:
-    """For each of some pairs, the share of those about its rank that are not confirmed, (p,)."""
+    """For each pair, the share of the pairs around its rank that are not confirmed, (p,)."""
     false = np.ones(len(pairs), np.float32)
     rng = np.random.default_rng(seed)
     ranks = [(2**power - 1, 2 ** (power + 1) - 1) for power in range(len(pairs).bit_length())]
@@ -166,7 +166,7 @@ def _unconfirmed(
 def _same(matcher: PointMatcher, first: str, second: str) -> bool:
     try:
         return matcher.compare(first, second).same
-    except ImageError:  # its file is gone: nothing speaks for a copy
+    except ImageError:  # its file is gone: no evidence of a copy
         return False
 
 

@@ -1,4 +1,4 @@
-"""What copies of a gallery's own images look like to a model: the recovery side of a threshold."""
+"""How similar copies of a gallery's own images are to a model: what a threshold would find."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aina_core.index.principal import sample
 from aina_core.progress import Progress, Stop
 from aina_core.search.searcher import Searcher
 
-#: Of how many images copies are made.
+#: How many images are copied.
 ORIGINALS = 30
 
 
 def copy_similarities(
     searcher: Searcher, embedder: Embedder, *, seed: int = 0, progress: Progress, stop: Stop
 ) -> np.ndarray:
-    """Measure how near the five perturbation profiles of some images are to the images.
+    """Measure how similar the five perturbation profiles of some images are to the images.
 
-    The copies are made and embedded on the fly, and kept nowhere.
+    The copies are made in memory and not stored.
 
     Args:
         searcher: the gallery under the embedder's model.
@@ -34,7 +34,7 @@ def copy_similarities(
         stop: asked before each image.
 
     Returns:
-        float32 (n, 5), n ≤ 30: cosine(image, its copy) by the order of `PROFILES`. Images whose
+        float32 (n, 5), n ≤ 30: cosine(image, its copy) in the order of `PROFILES`. Images whose
         file is gone are left out.
     """
     shown = np.flatnonzero(searcher.shown)

@@ -1,7 +1,7 @@
-"""How much of an index is worth looking through for pairs: measured against all rows.
+"""How much of an index to search for pairs: measured on a sample against exact search.
 
-Near-duplicates fall into the same leaf of most of Annoy's trees, so a fraction of what ten fair
-neighbours take finds them. Which fraction, a sample of rows says whose pairs are known exactly.
+Near-duplicates fall into the same leaf of most of Annoy's trees, so a fraction of the usual effort
+finds them. A sample of rows whose pairs are known exactly says which fraction.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy as np
 from aina_core.errors import StoppedError
 from aina_core.progress import Progress, Stop
 
-#: Rows of the sample, at most and at least, and how many multiply-adds may be spent on its pairs.
+#: The most and the fewest rows of the sample, and how many multiply-adds its pairs may cost.
 SAMPLED = (10_000, 1_000)
 PRODUCTS = 10_000 * 1_000_000 * 128
-#: The shares of the usual effort that are tried, and which share of the pairs is enough.
+#: The shares of the usual effort that are tried, and the share of the pairs that is enough.
 EFFORTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 ENOUGH = 0.995
 
-# With fewer pairs at the threshold, the nearest below it are looked for too: they are harder.
+# With fewer pairs at the threshold, the nearest below it are added: they are harder to find.
 _LEAST_PAIRS = 100
 _COLUMNS = 2048
 _MARGIN = 1e-5  # products differ in the last bits from the similarities that count
 _SEED = 0
 
-#: Finds rows and their neighbours at a floor or nearer, by an effort: (block, effort, floor).
+#: Finds rows and their neighbours down to a floor: (block of rows, effort, floor).
 Finder = Callable[[np.ndarray, float, float], tuple[np.ndarray, np.ndarray]]
 
 
@@ -38,19 +38,19 @@ def choose_effort(
     progress: Progress,
     stop: Stop,
 ) -> tuple[float, float]:
-    """Return the least effort that finds a sample's pairs, and the share of them that it finds.
+    """Return the least effort that finds a sample's pairs, and the share of them it finds.
 
     Args:
         find: the search through the index.
         vectors: float32 (n, dim), unit rows; may be a memory map.
-        rows: int64 (m,), ascending: those that are looked at.
+        rows: int64 (m,), ascending: those that are compared.
         floor: the least cosine.
         progress: told of the phase "sample".
         stop: asked between blocks.
 
     Returns:
-        One of `EFFORTS`, and the share of the sample's pairs that reach the floor, or, where those
-        are few, also of its 100 rows that have the nearest neighbours, with these.
+        One of `EFFORTS`, and the share that it finds of the sample's pairs down to the floor; where
+        those are few, the 100 nearest pairs below it count too.
 
     Raises:
         StoppedError: it was stopped.
@@ -80,11 +80,11 @@ def exact_pairs(
     progress: Progress,
     stop: Stop,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the pairs of sampled rows with all rows, and the least cosine among them.
+    """Return the pairs of sampled rows with all rows, and the lowest cosine that counts.
 
     Returns:
-        Rows of the sample, int64 (p,), and of the others; the floor, or what lies below it where
-        pairs at the floor are few.
+        Rows of the sample, int64 (p,), and their partners, int64 (p,); the floor, or a lower one
+        where few pairs reach it.
 
     Raises:
         StoppedError: it was stopped.

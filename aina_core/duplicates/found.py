@@ -1,4 +1,4 @@
-"""The duplicates of a gallery as people see them: groups by image ids, with the one to keep."""
+"""The duplicates of a gallery for people: groups of image ids, with the one to keep."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ from aina_core.search.searcher import Searcher
 
 #: The columns of the table of groups.
 COLUMNS = (
-    *("group", "id", "decision", "decided by", "similarity to the kept", "weakest pair of group"),
-    *("relation", "width", "height", "bytes", "modified", "second signal"),
+    "group",
+    "id",
+    "decision",
+    "decided by",
+    "similarity to the kept",
+    "weakest pair of group",
+    "relation",
+    "width",
+    "height",
+    "bytes",
+    "modified",
+    "second signal",
 )
 
 
@@ -47,7 +57,7 @@ class DuplicateGroup:
         ids: image ids, in their order.
         weakest: the pair that is least alike.
         kept: the image to keep.
-        near: by image id, its similarity to the one to keep, and what it is of that one.
+        near: by image id, its similarity to the one to keep, and how it is turned to that one.
     """
 
     ids: tuple[str, ...]
@@ -58,13 +68,13 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What a gallery holds more than once.
+    """The duplicates in a gallery.
 
     Attributes:
         threshold: from which similarity.
         pairs: how many pairs reach it.
-        groups: the largest first, then the one whose weakest pair is nearest.
-        between: pairs that reach it without a group in common: the nearest first.
+        groups: the largest first, equally large ones by their weakest pair, the nearest first.
+        between: pairs that reach it but share no group, the nearest first.
     """
 
     threshold: float
@@ -74,12 +84,12 @@ class Duplicates:
 
 
 def gather(searcher: Searcher, pairs: Pairs, rule: str = "largest") -> Duplicates:
-    """Group pairs, and say of each group which image to keep.
+    """Group pairs, and name the image of each group to keep.
 
     Args:
         searcher: the gallery under a model.
         pairs: cut at the threshold, which is their floor.
-        rule: one of `keep.RULES`, for the groups that the user has not decided.
+        rule: one of `keep.RULES`, for groups without a choice of the user.
 
     Raises:
         UnknownNameError: no such rule.
@@ -128,7 +138,7 @@ def _pair(searcher: Searcher, pairs: Pairs, at: int) -> Pair:
 def _to_the_kept(
     searcher: Searcher, pairs: Pairs, groups: Sequence[Sequence[int]], kept: Sequence[Kept]
 ) -> list[dict[str, tuple[float, str]]]:
-    """For each group, how near its images are to the one to keep."""
+    """For each group, the similarity of its images to the one to keep."""
     group_of = {row: at for at, rows in enumerate(groups) for row in rows}
     found: list[dict[str, tuple[float, str]]] = [{} for _ in groups]
     for at, (first, second) in enumerate(_ends(pairs)):
@@ -142,7 +152,7 @@ def _to_the_kept(
     return found
 
 
-#: What the second signal says of pairs, by their two ids; of a pair that cannot be read, why.
+#: The second signal of pairs, by their two ids; a sentence for a pair that cannot be read.
 Verified = Mapping[tuple[str, str], Matched | str]
 
 
@@ -154,17 +164,17 @@ def verify(
     progress: Progress = silent,
     stop: Stop = never,
 ) -> dict[tuple[str, str], Matched | str]:
-    """Look at pairs by the second signal: matched points (see `points.py`).
+    """Check pairs by the second signal, matched points (see `points.py`).
 
     Args:
         searcher: the gallery.
         pairs: two image ids each.
-        matcher: one that remembers images it has looked at.
+        matcher: one that has cached features already; None for a new one.
         progress: told of the phase "second signal".
-        stop: when it says yes, the pairs left are not looked at.
+        stop: when it is true, the remaining pairs are not checked.
 
     Returns:
-        By pair; a sentence in place of a number where an image cannot be read any more.
+        By pair; a sentence instead of a match where an image cannot be read any more.
     """
     matcher = matcher or PointMatcher(searcher.gallery)
     found: dict[tuple[str, str], Matched | str] = {}
@@ -181,7 +191,7 @@ def verify(
 
 
 def to_verify(found: Duplicates) -> list[tuple[str, str]]:
-    """The pairs whose confirmation matters: every image of a group with the one to keep."""
+    """Return the pairs worth checking: every image of a group with the one to keep."""
     return [
         (group.kept.id, image_id)
         for group in found.groups
@@ -193,7 +203,7 @@ def to_verify(found: Duplicates) -> list[tuple[str, str]]:
 def table(
     searcher: Searcher, found: Duplicates, rule: str, verified: Verified | None = None
 ) -> Iterator[list[object]]:
-    """Yield the rows of the table of groups, in the order of `COLUMNS`: a line for each image."""
+    """Yield a row of `COLUMNS` for each image of each group."""
     for number, group in enumerate(found.groups, start=1):
         for image_id in group.ids:
             record, _ = searcher.image(image_id)
@@ -202,9 +212,16 @@ def table(
             changed = datetime.fromtimestamp(record.mtime_ns / 1e9, UTC)
             signal = (verified or {}).get((group.kept.id, image_id), "")
             yield [
-                *(number, image_id, "keep" if kept else "other"),
+                number,
+                image_id,
+                "keep" if kept else "other",
                 "you" if group.kept.chosen else rule,
-                *("" if kept else f"{near:.6f}", f"{group.weakest.similarity:.6f}", turn),
-                *(record.width, record.height, record.size),
-                *(changed.isoformat(timespec="seconds"), str(signal)),
+                "" if kept else f"{near:.6f}",
+                f"{group.weakest.similarity:.6f}",
+                turn,
+                record.width,
+                record.height,
+                record.size,
+                changed.isoformat(timespec="seconds"),
+                str(signal),
             ]

@@ -1,7 +1,7 @@
 """Groups of duplicates by complete linkage: every pair in a group reaches the threshold.
 
-Single linkage, or following pairs from image to image, would join a chain whose ends are nothing
-alike. Here two groups become one when all pairs between them have been seen; since pairs are taken
+Single linkage, which follows pairs from image to image, would join a chain whose ends are not
+alike. Here two groups are joined when all pairs between them have been seen; since pairs are taken
 from the nearest to the farthest, that is complete linkage (Sørensen, 1948) cut at the threshold,
 and the pair seen last is the weakest of the group.
 """
@@ -15,12 +15,12 @@ from aina_core.duplicates.pairs import Pairs
 
 @dataclass(frozen=True)
 class Group:
-    """Images that are all near each other.
+    """Images that are all similar to each other.
 
     Attributes:
         rows: of the gallery, ascending; at least two.
         weakest: the least similarity of any two of them.
-        place: of the pair that has it, in the pairs given.
+        place: of that pair, in the pairs given.
     """
 
     rows: tuple[int, ...]
@@ -30,12 +30,12 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """All groups, and what lies between them.
+    """All groups, and the pairs between them.
 
     Attributes:
-        groups: the largest first, then the one whose weakest pair is nearest, then by rows.
-        between: places in the pairs of those whose images stand in no common group: each reaches
-            the threshold, but not with all of the other's group.
+        groups: the largest first, equally large ones by their weakest pair, then by rows.
+        between: places of the pairs whose images share no group: they reach the threshold, but not
+            with all of the other's group.
     """
 
     groups: tuple[Group, ...]
@@ -43,15 +43,15 @@ class Grouped:
 
 
 def complete_link(pairs: Pairs) -> Grouped:
-    """Gather pairs into groups; every pair given counts, so cut them at the threshold before.
+    """Group pairs; every pair given counts, so cut them at the threshold first.
 
-    Of equally near pairs the one with the lower rows is taken first, so the result depends on
-    nothing but the pairs.
+    Of equally near pairs the one with the lower rows is taken first, so that the result depends on
+    the pairs alone.
     """
-    member: dict[int, int] = {}  # the group of each row, by the row that it began with
+    member: dict[int, int] = {}  # the group of each row, named by its first row
     rows: dict[int, list[int]] = {}
-    seen: dict[int, dict[int, int]] = {}  # of each two groups, how many pairs have been seen
-    weakest: dict[int, int] = {}  # of each group, the place of the pair that completed it
+    seen: dict[int, dict[int, int]] = {}  # pairs seen between two groups
+    weakest: dict[int, int] = {}  # the place of the pair that completed each group
     ends = list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
     for place, (first, second) in enumerate(ends):
         for row in (first, second):
@@ -62,7 +62,7 @@ def complete_link(pairs: Pairs) -> Grouped:
         if count < len(rows[one]) * len(rows[other]):
             seen[one][other] = seen[other][one] = count
             continue
-        if len(seen[one]) < len(seen[other]):  # the one with fewer neighbours joins the other
+        if len(seen[one]) < len(seen[other]):  # the group with fewer neighbours is moved
             one, other = other, one
         _join(one, other, member, rows, seen)
         weakest[one] = place
@@ -79,7 +79,7 @@ def _join(
     rows: dict[int, list[int]],
     seen: dict[int, dict[int, int]],
 ) -> None:
-    """Make one group of two: what was seen of either by a third was seen of both."""
+    """Join two groups, and add up the pairs that a third has with either."""
     for row in rows[other]:
         member[row] = one
     rows[one] += rows.pop(other)

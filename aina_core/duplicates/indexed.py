@@ -1,4 +1,4 @@
-"""The pairs of rows that are near enough, by the neighbours that an index finds of each."""
+"""The pairs of rows that are near enough, from the neighbours that an index finds."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _FIRST_K = 8
 
 
 class IndexedPairs:
-    """The pairs of rows with the neighbours that an index finds of each.
+    """Pairs of each row with the neighbours that an index finds.
 
     The index searches on all cores, a block of rows at a time.
 
     Args:
         index: over the vectors.
         vectors: float32 (n, dim), unit rows; may be a memory map.
-        rows: int64 (m,), ascending: those that are looked at.
+        rows: int64 (m,), ascending: those that are compared.
         allowed: bool (n,), the same rows; None for all.
         floor: the least cosine.
-        most: more pairs than this are absurd.
+        most: more pairs than this are an error.
         progress: told of the phases "sample" and "pairs".
         stop: asked between blocks.
     """
@@ -48,11 +48,11 @@ class IndexedPairs:
         self._floor, self._most, self._progress, self._stop = floor, most, progress, stop
 
     def chosen_effort(self) -> tuple[float, float]:
-        """Return the least effort that finds the pairs of a sample, and its share of them.
+        """Return the least effort that finds a sample's pairs, and the share of them it finds.
 
         Raises:
             StoppedError: it was stopped.
-            InputError: there are absurdly many pairs.
+            InputError: there are too many pairs.
         """
 
         def find(sample: np.ndarray, effort: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ class IndexedPairs:
 
         Raises:
             StoppedError: it was stopped.
-            InputError: there are absurdly many pairs.
+            InputError: there are too many pairs.
         """
         for own, found in self._all(self._rows, effort, self._floor, self._progress):
             yield np.minimum(own, found), np.maximum(own, found)
@@ -80,10 +80,7 @@ class IndexedPairs:
         self, rows: np.ndarray, effort: float, floor: float, progress: Progress
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         def near(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return _neighbours(
-                *(self._index, self._vectors, block, self._allowed),
-                *(self._floor, floor, self._most, effort),
-            )
+            return self._neighbours(block, floor, effort)
 
         blocks = [rows[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
         width = 2 * cores()
@@ -96,45 +93,34 @@ class IndexedPairs:
                 yield from pool.map(near, blocks[start : start + width])
         progress("pairs", len(rows), len(rows))
 
+    def _neighbours(
+        self, own: np.ndarray, lowest: float, effort: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and their neighbours down to the floor: it asks for more until one is below.
 
-def _neighbours(
-    index: Index,
-    vectors: np.ndarray,
-    own: np.ndarray,
-    allowed: np.ndarray | None,
-    floor: float,
-    lowest: float,
-    most: int,
-    effort: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and their neighbours that reach a floor: more are asked for until one does not.
+        Neighbours below the floor but not below `lowest` are returned too.
 
-    Those among them that lie below it, but not below the lowest, are returned too.
-
-    Raises:
-        InputError: there are absurdly many.
-    """
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    k = _FIRST_K
-    while len(own):
-        if len(own) * (k // 4) > most:  # so many each has, from the round before
-            raise too_many(floor, most)
-        queries = np.asarray(vectors[own])
-        others, near = index.search(queries, k + 1, allowed=allowed, effort=effort)
-        through = (near[:, -1] < floor) | (others.shape[1] <= k)
-        reaches = (near >= lowest) & (others != own[:, None]) & through[:, None]
-        at, places = np.nonzero(reaches)
-        found.append((own[at], others[at, places]))
-        own, k = own[~through], 4 * k
-    none = np.empty(0, np.int64)
-    return (
-        np.concatenate([none, *(one for one, _ in found)]),
-        np.concatenate([none, *(other for _, other in found)]),
-    )
+        Raises:
+            InputError: there are too many.
+        """
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        k = _FIRST_K
+        while len(own):
+            if len(own) * (k // 4) > self._most:  # so many each has, by the round before
+                raise too_many(self._floor, self._most)
+            queries = np.asarray(self._vectors[own])
+            others, near = self._index.search(queries, k + 1, allowed=self._allowed, effort=effort)
+            through = (near[:, -1] < self._floor) | (others.shape[1] <= k)
+            reaches = (near >= lowest) & (others != own[:, None]) & through[:, None]
+            at, places = np.nonzero(reaches)
+            found.append((own[at], others[at, places]))
+            own, k = own[~through], 4 * k
+        first, second = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return first, second
 
 
 def too_many(floor: float, most: int) -> InputError:
-    """The error of a threshold at which there would be absurdly many pairs."""
+    """The error of a threshold that far too many pairs reach."""
     return InputError(
         f"More than {most:,} pairs reach {floor:.3f}, which are no duplicates; give a higher "
         "threshold."

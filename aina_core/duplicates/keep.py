@@ -1,7 +1,7 @@
 """Which image of a group to keep: by a rule, or as the user has chosen. No file is ever deleted.
 
-The choices of a gallery stand in `duplicates.json` in its folder, by image ids, so they outlive new
-vectors, other models and other thresholds.
+The user's choices are stored in `duplicates.json` in the gallery's folder, by image ids, so they
+survive new vectors, other models and other thresholds.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _SIDE = 512  # pixels
 def sharpness(pixels: np.ndarray) -> float:
     """Return the variance of the Laplacian of a picture's grey levels: more edges, more of it.
 
-    Pictures are compared at 512 pixels on the longer side, to which smaller ones are enlarged: else
-    a picture made smaller would seem sharper.
+    Pictures are measured at 512 pixels on the longer side, and smaller ones enlarged to that; else
+    a reduced copy would seem sharper.
 
     Args:
         pixels: uint8 (height, width, 3), RGB.
@@ -62,7 +62,7 @@ def _by_age(gallery: Gallery | None, record: ImageRecord) -> tuple[float, float]
 
 @functools.lru_cache(4096)
 def _sharpness_of(gallery: str, image_id: str, sha256: str) -> float:
-    """A picture's sharpness, remembered by the checksum of its bytes; of one that is gone −1."""
+    """A picture's sharpness, cached by the checksum of its bytes; −1 for one that is gone."""
     from aina_core.gallery import open_gallery
 
     try:
@@ -71,23 +71,23 @@ def _sharpness_of(gallery: str, image_id: str, sha256: str) -> float:
         return -1.0
 
 
-#: The rules: the image that comes first is kept, of equal ones the one whose id comes first.
+#: The rules, as sort keys: the first image is kept, the first id among equals.
 RULES: Mapping[str, Callable[[Gallery | None, ImageRecord], tuple[float, float]]] = {
     "largest": _by_size,
     "sharpest": _by_sharpness,
     "oldest": _by_age,
 }
-#: Those that need no pictures, and so no gallery.
+#: The rules that need no pictures, and so no gallery.
 WITHOUT_PICTURES = ("largest", "oldest")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The image of a group that is to be kept.
+    """The image of a group to keep.
 
     Attributes:
         id: image id.
-        chosen: whether the user has chosen it; else a rule has.
+        chosen: whether by the user; else by a rule.
     """
 
     id: str
@@ -95,7 +95,7 @@ class Kept:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse a rule that there is none of.
+    """Refuse an unknown rule.
 
     Raises:
         UnknownNameError: no such rule.
@@ -110,16 +110,16 @@ def keep(
     rule: str,
     choices: Sequence[Mapping[str, Any]],
 ) -> Kept:
-    """Return which image of a group is to be kept.
+    """Return which image of a group to keep.
 
-    A choice counts for a group that holds the chosen image and one of those that it was chosen
-    over, whatever else the group holds; the latest such choice decides.
+    A choice applies to a group that has the chosen image and one of those it was chosen over,
+    whatever else the group has; the latest such choice decides.
 
     Args:
         gallery: the gallery.
         records: of the images of the group.
-        rule: one of `RULES`, for groups that nobody has decided.
-        choices: as `read_choices` gives them.
+        rule: one of `RULES`, for a group without a choice of the user.
+        choices: from `read_choices`.
 
     Raises:
         UnknownNameError: no such rule.
@@ -141,10 +141,10 @@ def by_rule(gallery: Gallery | None, records: Sequence[ImageRecord], rule: str) 
 
 
 def read_choices(gallery: Gallery) -> list[dict[str, Any]]:
-    """Return what the user has chosen, in the order of the choices: {"keep": id, "over": [id…]}.
+    """Return the user's choices, the oldest first: {"keep": id, "over": [id…]}.
 
     Raises:
-        DamagedError: the file of choices cannot be read.
+        DamagedError: they cannot be read.
     """
     path = gallery.folder / _FILE
     if not path.exists():
@@ -174,11 +174,11 @@ def _is_choice(value: Any) -> bool:
 
 
 def choose(gallery: Gallery, image_id: str, over: Collection[str]) -> None:
-    """Store that an image is to be kept, and others are not.
+    """Store the choice of an image over the others of its group.
 
     Args:
         gallery: the gallery.
-        image_id: of the image to be kept.
+        image_id: of the image to keep.
         over: ids of the others of its group.
 
     Raises:
@@ -193,7 +193,7 @@ def choose(gallery: Gallery, image_id: str, over: Collection[str]) -> None:
 
 
 def forget_choice(gallery: Gallery, ids: Collection[str]) -> None:
-    """Forget what was chosen among some images, so that the rule decides again."""
+    """Forget the choices among some images, so that the rule decides again."""
     _change(gallery, set(ids), [])
 
 
@@ -204,7 +204,7 @@ def _change(gallery: Gallery, ids: set[str], new: list[dict[str, Any]]) -> None:
             over = [image_id for image_id in choice["over"] if image_id not in ids]
             if choice["keep"] not in ids:
                 kept.append(choice)
-            elif over:  # what was chosen about images that are not meant now
+            elif over:  # it also says something of images that are not among these
                 kept.append({"keep": choice["keep"], "over": over})
         path = gallery.folder / _FILE
         try:

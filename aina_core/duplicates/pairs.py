@@ -1,4 +1,4 @@
-"""Pairs of a gallery's images that are near enough to be duplicates: exact, or by the index."""
+"""Pairs of images that are near enough to be duplicates, found exactly or by the index."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aina_core.errors import GalleryError, InputError, UnknownNameError
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
-#: More pairs than this are no duplicates but a threshold that is too low.
+#: More pairs than this mean that the threshold is too low.
 MOST_PAIRS = 5_000_000
-#: Up to so many images all pairs are compared; of more, those that the index proposes.
+#: Up to so many images all pairs are compared; beyond, those that the index proposes.
 MOST_EXACT = 200_000
-#: How the pairs are found: every pair is compared, or the neighbours that the index proposes.
+#: How pairs are found: by comparing all, or by comparing the neighbours from the index.
 WAYS = ("exact", "annoy")
-#: What the second image of a pair is of the first: the eight flips and quarter turns.
+#: The second image of a pair in relation to the first: the eight flips and quarter turns.
 TURNS = (
     "as it is",
     "mirrored",
@@ -47,10 +47,10 @@ class Pairs:
         first: int64 (p,), rows.
         second: int64 (p,), rows, each above its `first`.
         similarity: float32 (p,), descending, in [−1, 1]: the cosine.
-        turn: int8 (p,), places in `TURNS`: what made them this near; 0 for the images as they are.
-        floor: every pair that reaches this is there.
+        turn: int8 (p,), places in `TURNS`: the turn of this similarity; 0 for none.
+        floor: the least similarity that was searched for.
         way: one of `WAYS`.
-        found: the share of a sample's pairs that is among them; 1 where all pairs were compared.
+        found: the share of a sample's pairs that was found; 1 where all pairs were compared.
     """
 
     first: np.ndarray
@@ -69,8 +69,12 @@ class Pairs:
         """The four arrays, in the order of the attributes."""
         return self.first, self.second, self.similarity, self.turn
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the four arrays by the names of the attributes, for `of_arrays`."""
+        return dict(zip(_PARTS, self.parts, strict=True))
+
     def above(self, threshold: float) -> Pairs:
-        """Return those that reach a threshold, which must not lie below the floor.
+        """Return the pairs that reach a threshold, which must not lie below the floor.
 
         Raises:
             InputError: it lies below.
@@ -94,7 +98,7 @@ def ordered(
     way: str,
     share: float = 1.0,
 ) -> Pairs:
-    """Return pairs in their order, each once, by the turn that makes it nearest."""
+    """Return pairs in their order, each once, by the turn of its highest similarity."""
     order = np.lexsort((turn, -similarity, second, first))
     first, second = first[order], second[order]
     new = np.ones(len(first), bool)
@@ -114,7 +118,7 @@ def find_pairs(
     progress: Progress = silent,
     stop: Stop = never,
 ) -> Pairs:
-    """Find the pairs of images at a similarity or nearer, or open them where they are stored.
+    """Return the pairs of images down to a similarity: stored ones, or computed and stored.
 
     Args:
         searcher: the gallery under a model; images whose file has changed since are left out.
@@ -134,19 +138,19 @@ def find_pairs(
     if found is not None:
         return found
     found = compute_pairs(searcher, floor, way, progress, stop)
-    keep_pairs(_folder(searcher, way), _identity(searcher, way), found)
+    keep_pairs(results_folder(searcher, way), _identity(searcher, way), found)
     return found
 
 
 def stored_pairs(searcher: Searcher, floor: float, *, way: str | None = None) -> Pairs | None:
-    """Return what `find_pairs` has kept, verified; None where it has kept nothing so low."""
+    """Return what `find_pairs` has stored, verified; None if nothing down to that floor is."""
     check_threshold(floor)
     way = _chosen(searcher, way)
-    return kept_pairs(_folder(searcher, way), _identity(searcher, way), floor)
+    return kept_pairs(results_folder(searcher, way), _identity(searcher, way), floor)
 
 
 def kept_pairs(folder: Path, identity: dict[str, Any], floor: float) -> Pairs | None:
-    """Return the pairs that a folder keeps, down to a floor; None where it does not."""
+    """Return the pairs stored in a folder, down to a floor; None if they are not there."""
     kept = arrays.load(folder, identity)
     if kept is None or kept.record["floor"] > floor:
         return None
@@ -155,28 +159,38 @@ def kept_pairs(folder: Path, identity: dict[str, Any], floor: float) -> Pairs | 
 
 
 def of_arrays(parts: Mapping[str, np.ndarray], floor: float, way: str, share: float = 1.0) -> Pairs:
-    """Return the pairs whose arrays were kept by the names of the attributes."""
+    """Return the pairs of arrays named as the attributes."""
     first, second, near, turn = (parts[name] for name in _PARTS)
     return Pairs(first, second, near, turn, floor, way, share)
 
 
 def keep_pairs(folder: Path, identity: dict[str, Any], pairs: Pairs) -> None:
-    """Keep pairs in a folder, in the place of others.
+    """Store pairs in a folder, replacing earlier ones.
 
     Raises:
         GalleryError: they cannot be written.
     """
-    parts = {name: getattr(pairs, name) for name in _PARTS}
+    record = {name: getattr(pairs, name) for name in ("floor", "way", "found")}
+    save_arrays("The pairs", folder, identity, pairs.arrays(), record)
+
+
+def save_arrays(
+    what: str,
+    folder: Path,
+    identity: dict[str, Any],
+    parts: Mapping[str, np.ndarray],
+    record: dict[str, Any],
+) -> None:
+    """Store arrays beside a gallery's vectors; a failure names them by `what`.
+
+    Raises:
+        GalleryError: they cannot be written.
+    """
     try:
-        arrays.save(
-            folder,
-            identity,
-            parts,
-            {name: getattr(pairs, name) for name in ("floor", "way", "found")},
-        )
+        arrays.save(folder, identity, parts, record)
     except OSError as error:
         raise GalleryError(
-            f"The pairs cannot be written to {folder}: {error.strerror}; mend that first."
+            f"{what} cannot be written to {folder}: {error.strerror}; mend that first."
         ) from error
 
 
@@ -242,7 +256,7 @@ def _decided(
 
 
 def too_many(floor: float) -> InputError:
-    """The error of a threshold at which there would be absurdly many pairs."""
+    """The error of a threshold that far too many pairs reach."""
     return indexed.too_many(floor, MOST_PAIRS)
 
 
@@ -265,8 +279,9 @@ def pair_similarities(
     return found.clip(-1, 1, out=found)
 
 
-def _folder(searcher: Searcher, way: str) -> Path:
-    return searcher.gallery.store(searcher.model).folder / "duplicates" / way
+def results_folder(searcher: Searcher, name: str) -> Path:
+    """Return where results of a kind are stored beside a gallery's vectors."""
+    return searcher.gallery.store(searcher.model).folder / "duplicates" / name
 
 
 def _identity(searcher: Searcher, way: str) -> dict[str, Any]:
@@ -274,6 +289,6 @@ def _identity(searcher: Searcher, way: str) -> dict[str, Any]:
 
 
 def identity(searcher: Searcher) -> dict[str, Any]:
-    """What pairs of rows are true of: these vectors, and these rows of them."""
+    """Return what stored pairs are valid for: these vectors, and these rows of them."""
     shown = hashlib.sha256(np.packbits(searcher.shown).tobytes()).hexdigest()
     return {"vectors": searcher.checksum, "shown": shown}

@@ -1,4 +1,4 @@
-"""A second signal, independent of any network: do points of one picture lie in the other?
+"""A second signal, independent of any network: do points of one picture occur in the other?
 
 Corners are described by ORB (Rublee et al., 2011), matched where the nearest description is clearly
 nearer than the next (Lowe, 2004), and counted when one shift, turn and scale carries them all onto
@@ -22,14 +22,14 @@ from aina_core import images
 from aina_core.errors import ImageError
 from aina_core.gallery import Gallery
 
-#: So many matched points say that two pictures are one; fewer than `PERHAPS` say nothing.
+#: So many matched points mean the same picture; fewer than `PERHAPS` mean nothing.
 SAME, PERHAPS = 10, 6
 
 _SIDE = 640  # pixels
-_LEAST_SIDE = 32  # what a corner is described by has 31
+_LEAST_SIDE = 32  # a corner is described by a patch of 31
 _FEATURES = 1000
 _RATIO = 0.8
-_PIXELS = 5.0  # how far off a point may lie
+_PIXELS = 5.0  # tolerance of a matched point
 _KEPT = 256
 
 
@@ -38,9 +38,9 @@ class Matched:
     """How many points two pictures share.
 
     Attributes:
-        points: that agree on one shift, turn and scale.
+        points: how many agree on one shift, rotation and scale.
         mirrored: whether they do when the second picture is mirrored.
-        features: of the picture that has fewer; below `SAME`, nothing can be said.
+        features: of the picture with fewer; below `SAME`, nothing can be told.
     """
 
     points: int
@@ -49,7 +49,7 @@ class Matched:
 
     @property
     def same(self) -> bool:
-        """Whether so many points say that the two pictures are one."""
+        """Whether so many points mean that the two are one picture."""
         return self.points >= SAME
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Matched:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What is looked at of a picture.
+    """Corners of a picture, with their descriptions.
 
     Attributes:
         places: float32 (n, 2), in pixels of the picture at its reduced size.
@@ -80,7 +80,7 @@ def features(pixels: np.ndarray) -> Features:
     """Find the corners of a picture and describe them.
 
     Args:
-        pixels: uint8 (height, width, 3), RGB; looked at with 640 pixels on its longer side.
+        pixels: uint8 (height, width, 3), RGB; reduced to 640 pixels on the longer side.
     """
     import cv2
 
@@ -119,7 +119,7 @@ def match(first: Features, second: Features) -> int:
 
 
 class PointMatcher:
-    """Compares images of a gallery, and files; remembers the last 256 that it looked at."""
+    """Compares images of a gallery, and files; caches the features of the last 256."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery

@@ -1,4 +1,4 @@
-"""Which threshold to begin with, from the gallery itself, and what may be expected of any other."""
+"""A threshold to begin with, from the gallery itself, and what to expect of any other."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from aina_core.changes.modifications import PROFILES
 from aina_core.disk import arrays
 from aina_core.duplicates.chance import FEWEST, SAMPLE, Chance, Expected, chance
 from aina_core.duplicates.copies import ORIGINALS, copy_similarities
-from aina_core.duplicates.pairs import identity
+from aina_core.duplicates.pairs import identity, results_folder, save_arrays
 from aina_core.embedding import Embedder, load_embedder
-from aina_core.errors import GalleryError, InputError, ModelError
+from aina_core.errors import InputError, ModelError
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
-#: So many false pairs for 1,000 images are few, and so is this share of the pairs found.
+#: At most so many false pairs for 1,000 images are few, and so is this share of the pairs found.
 PER_THOUSAND, SHARE = 1.0, 0.05
 
-#: A person who moves the threshold sees about so many pairs at most, and none less alike.
+#: Moving the threshold shows about so many pairs at most, and none below this similarity.
 BROWSED_PAIRS, LEAST_BROWSED = 200_000, 0.3
 
 _FORMAT = 1
 _SEED = 0
-# The threshold is never so low that more is found than this share of copies, nor so high that less
+# A threshold finds at most the one share of copies, and at least the other.
 _MOST_FOUND, _LEAST_FOUND = 0.95, 0.5
-_WITHOUT_COPIES = 0.9  # where no copy could be made, and the gallery gives no reason for more
+_WITHOUT_COPIES = 0.9  # the least threshold where no copy could be made
 
 
 @dataclass(frozen=True, eq=False)
 class Suggestion:
-    """What a gallery says of thresholds under a model.
+    """What was measured of thresholds, in a gallery under a model.
 
     Attributes:
         threshold: the one to begin with.
         chance: pairs that come together by chance.
         copies: float32 (n, 5), similarities of images to their copies by each of `PROFILES`; n is 0
-            where the model or the files are not there.
+            where the model or the files are missing.
     """
 
     threshold: float
@@ -48,7 +48,7 @@ class Suggestion:
 
     @property
     def floor(self) -> float:
-        """How far down pairs are worth to be known, for a threshold that is moved: in [0, 1]."""
+        """The lowest threshold worth offering to a person who moves it, in [0, 1]."""
         lowest = max(self.chance.floor(BROWSED_PAIRS), LEAST_BROWSED)
         return min(float(np.ceil(lowest * 100) / 100), self.threshold)
 
@@ -68,7 +68,7 @@ class Suggestion:
         return dict(zip(PROFILES, map(float, shares), strict=True))
 
     def describe(self, threshold: float) -> str:
-        """Say in words what may be expected at a threshold."""
+        """Return in words what to expect at a threshold."""
         share = self.found(threshold)
         one = ""
         if share is not None:
@@ -104,16 +104,16 @@ def suggest(
     progress: Progress = silent,
     stop: Stop = never,
 ) -> Suggestion:
-    """Suggest a threshold, and measure what may be expected of any; opened where it is stored.
+    """Suggest a threshold, and measure what to expect of any: the stored suggestion, or a new one.
 
-    The threshold is the lowest with at most one false pair per 1,000 images, or 5% of those found;
-    but not lower than what finds 95% of the copies, and not higher than what finds half of them.
+    The threshold is the lowest with at most one false pair per 1,000 images, or 5% of the pairs
+    found; but it finds at most 95% of the copies, and at least half of them.
 
     Args:
         searcher: the gallery under a model.
         embedder: loads a model.
         progress: told of several phases.
-        stop: when it says yes, what is known so far is the answer, and nothing is stored.
+        stop: when it is true, the answer is what is known so far, and nothing is stored.
 
     Raises:
         InputError: the gallery has fewer than two images.
@@ -132,7 +132,7 @@ def suggest(
         copies = copy_similarities(
             searcher, embedder(searcher.model), seed=_SEED, progress=progress, stop=stop
         )
-    except ModelError:  # its weights are not here: the gallery can still be looked through
+    except ModelError:  # its weights are missing: the gallery can still be searched
         copies = np.empty((0, len(PROFILES)), np.float32)
     made = Suggestion(_threshold(by_chance, copies), by_chance, copies)
     if not stop():
@@ -145,13 +145,13 @@ def _threshold(by_chance: Chance, copies: np.ndarray) -> float:
     if not len(copies):
         return max(lowest, _WITHOUT_COPIES)
     low, high = np.quantile(copies, [1 - _MOST_FOUND, 1 - _LEAST_FOUND])
-    # down to a step, so that as many copies are found as was meant
+    # rounded down, so that no fewer copies are found
     return float(np.floor(min(max(lowest, low), high) * 1000) / 1000)
 
 
 def stored_suggestion(searcher: Searcher) -> Suggestion | None:
-    """Return what `suggest` has kept, verified; None where it has kept nothing."""
-    kept = arrays.load(_folder(searcher), _identity(searcher))
+    """Return what `suggest` has stored, verified; None if nothing is stored."""
+    kept = arrays.load(results_folder(searcher, "suggestion"), _identity(searcher))
     if kept is None:
         return None
     by_chance = Chance(
@@ -167,17 +167,8 @@ def _keep(searcher: Searcher, made: Suggestion) -> None:
         "sampled": made.chance.sampled,
         "images": made.chance.images,
     }
-    try:
-        arrays.save(_folder(searcher), _identity(searcher), parts, record)
-    except OSError as error:
-        raise GalleryError(
-            f"The suggestion cannot be written to {_folder(searcher)}: {error.strerror}; mend that "
-            "first."
-        ) from error
-
-
-def _folder(searcher: Searcher) -> Any:
-    return searcher.gallery.store(searcher.model).folder / "duplicates" / "suggestion"
+    place = results_folder(searcher, "suggestion")
+    save_arrays("The suggestion", place, _identity(searcher), parts, record)
 
 
 def _identity(searcher: Searcher) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Mirrored and turned duplicates: the eight flips and quarter turns of a picture.
 
-A network sees a picture and its mirror image as two, and one that stands on its head as something
-else. So pictures are turned before they are embedded, on the fly, and held against the gallery as
-it is stored.
+To a network a picture and its mirror image are different, and an upside-down picture is something
+else again. So pictures are turned in memory, embedded, and compared with the stored gallery.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from aina_core import images
 from aina_core.disk import arrays
 from aina_core.duplicates.pairs import (
     MOST_PAIRS,
-    TURNS,
     Pairs,
     check_threshold,
     identity,
@@ -27,17 +25,19 @@ from aina_core.duplicates.pairs import (
     kept_pairs,
     of_arrays,
     ordered,
+    results_folder,
+    save_arrays,
     too_many,
 )
 from aina_core.embedding import Embedder
-from aina_core.errors import GalleryError, ImageError, StoppedError
+from aina_core.errors import ImageError, StoppedError
 from aina_core.index.matmul import reaching
 from aina_core.progress import Progress, Stop, never, silent
 from aina_core.search.searcher import Searcher
 
 _FORMAT = 2
 _MARGIN = 1e-5
-_BLOCK = 32  # images between two looks at the gallery
+_BLOCK = 32  # images that are compared with the gallery at once
 _ROWS = 16_384
 _SECONDS = 60.0  # between two savings of what is done
 # A quarter turn of one image is three quarters of the other, and the pair is found either way.
@@ -56,16 +56,6 @@ def turn(pixels: np.ndarray, number: int) -> np.ndarray:
     return np.ascontiguousarray(turned)
 
 
-def embed_turned(embedder: Embedder, data: bytes) -> np.ndarray:
-    """Embed a picture in all eight ways, in the order of `TURNS`: float32 (8, dim), unit rows.
-
-    Raises:
-        ImageError: it is no usable picture.
-    """
-    pixels = images.decode(data, at_least=embedder.reduced_side).pixels
-    return embedder.embed(turn(pixels, number) for number in range(len(TURNS)))
-
-
 def turned_pairs(
     searcher: Searcher,
     embedder: Embedder,
@@ -74,20 +64,20 @@ def turned_pairs(
     progress: Progress = silent,
     stop: Stop = never,
 ) -> Pairs:
-    """Find the pairs of which one image is the other flipped or turned; opened where it is stored.
+    """Return the pairs of which one image is the other flipped or turned: stored ones, or computed.
 
-    Six turned versions of every image are embedded, which takes six times as long as indexing did.
-    Stopped, it goes on from there the next time.
+    Six turned versions of every image are embedded, which takes six times as long as indexing.
+    A run that was stopped is resumed by the next.
 
     Args:
         searcher: the gallery under the embedder's model.
         embedder: the model.
-        floor: the least similarity of the one image, turned, and the other.
+        floor: the least similarity of one image, turned, to the other.
         progress: told of the phase "turned images".
         stop: asked before each image.
 
     Raises:
-        InputError: the floor is no cosine, or there are absurdly many pairs.
+        InputError: the floor is no cosine, or far too many pairs reach it.
         GalleryError: the pairs cannot be written beside the vectors.
         StoppedError: it was stopped; what is done is stored.
     """
@@ -96,26 +86,26 @@ def turned_pairs(
 
 
 def stored_turned(searcher: Searcher, floor: float) -> Pairs | None:
-    """Return what `turned_pairs` has kept, verified; None where it has kept nothing so low."""
+    """Return what `turned_pairs` has stored, verified; None if nothing down to that floor is."""
     check_threshold(floor)
-    return kept_pairs(_folder(searcher), _identity(searcher), floor)
+    return kept_pairs(results_folder(searcher, "turned"), _identity(searcher), floor)
 
 
 def merged(plain: Pairs, turned: Pairs) -> Pairs:
-    """Return pairs of both kinds, each once, by what makes it nearest; floors must be equal."""
+    """Return pairs of both kinds, each once, with its highest similarity; floors must be equal."""
     joined = [np.concatenate(both) for both in zip(plain.parts, turned.parts, strict=True)]
     first, second, near, way = joined
     return ordered(first, second, near, way, plain.floor, plain.way, plain.found)
 
 
 class _Run:
-    """One look at all images of a gallery, or at those that an earlier one left."""
+    """One pass over the images of a gallery, resumed where an earlier one stopped."""
 
     def __init__(self, searcher: Searcher, embedder: Embedder, floor: float) -> None:
         self.searcher, self.embedder, self.floor = searcher, embedder, floor
         self.rows = np.flatnonzero(searcher.shown)
         self.found = ordered(*_none(), floor, "turned")
-        self.part = _folder(searcher).with_name("turned-part")
+        self.part = results_folder(searcher, "turned-part")
         self.identity = {**_identity(searcher), "floor": floor}
         kept = arrays.load(self.part, self.identity)
         self.done = 0
@@ -139,7 +129,7 @@ class _Run:
                 f"Stopped after {self.done:,} of {total:,} images; run it again to go on there."
             )
         progress("turned images", total, total)
-        keep_pairs(_folder(self.searcher), _identity(self.searcher), self.found)
+        keep_pairs(results_folder(self.searcher, "turned"), _identity(self.searcher), self.found)
         shutil.rmtree(self.part, ignore_errors=True)
         return self.found
 
@@ -168,12 +158,12 @@ class _Run:
         try:
             data = self.searcher.gallery.read(self.searcher.ids[self.rows[place]])
             pixels = images.decode(data, at_least=self.embedder.reduced_side).pixels
-        except ImageError:  # its file is gone meanwhile: nothing to turn
+        except ImageError:  # its file is gone by now: nothing to turn
             return None, None
         return turn(pixels, number), None
 
     def _near(self, block: list[tuple[int, int, Any]]) -> Pairs:
-        """The pairs of these versions with images of the gallery."""
+        """The pairs of these versions and images of the gallery."""
         there = [(place, number, row) for place, number, row in block if row is not None]
         if not there:
             return ordered(*_none(), self.floor, "turned")
@@ -188,7 +178,7 @@ class _Run:
             near = np.vecdot(versions[at], matrix[rows[other]]).clip(-1, 1)
             kept = (near >= np.float32(self.floor)) & (own[at] != rows[other])
             at, other, near = at[kept], rows[other[kept]], near[kept]
-            # "the second is the first, turned": where the second was turned, the other way round
+            # a turn is from the first row to the second; reverse it where the second was turned
             back = own[at] > other
             way = np.where(back, np.array(_INVERSE, np.int8)[turns[at]], turns[at])
             parts.append((np.minimum(own[at], other), np.maximum(own[at], other), near, way))
@@ -196,14 +186,8 @@ class _Run:
         return ordered(first, second, near, way, self.floor, "turned")
 
     def _save(self) -> None:
-        names = ("first", "second", "similarity", "turn")
-        parts = {name: getattr(self.found, name) for name in names}
-        try:
-            arrays.save(self.part, self.identity, parts, {"done": self.done})
-        except OSError as error:
-            raise GalleryError(
-                f"What is done cannot be written to {self.part}: {error.strerror}; mend that first."
-            ) from error
+        record = {"done": self.done}
+        save_arrays("The pairs", self.part, self.identity, self.found.arrays(), record)
 
 
 def _joined(one: Pairs, other: Pairs) -> Pairs:
@@ -213,10 +197,6 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
 def _none() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rows = np.empty(0, np.int64)
     return rows, rows, np.empty(0, np.float32), np.empty(0, np.int8)
-
-
-def _folder(searcher: Searcher) -> Any:
-    return searcher.gallery.store(searcher.model).folder / "duplicates" / "turned"
 
 
 def _identity(searcher: Searcher) -> dict[str, Any]:

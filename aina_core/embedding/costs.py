@@ -1,4 +1,4 @@
-"""What a model costs on this machine, measured while a study uses it."""
+"""The cost of a model on this machine, measured while it is used."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 
 @dataclass(frozen=True)
 class Cost:
-    """What embedding cost.
+    """The cost of embedding.
 
     Attributes:
         dim: length of an embedding.
-        bytes_per_vector: of an embedding as it is stored.
+        bytes_per_vector: of a stored embedding.
         images: how many images were embedded while it was measured.
-        images_per_second: of these, from opened file to embedding; None where there were none.
-        peak_memory: of the whole process meanwhile, in bytes of memory held (resident set).
+        images_per_second: from reading the file to the embedding; None if there were no images.
+        peak_memory: of the whole process meanwhile, bytes of resident memory.
         device: where it ran.
-        runtime: what ran it.
+        runtime: its name.
         precision: "f32", "bf16" or "f16".
     """
 
@@ -46,12 +46,12 @@ class Cost:
 
 
 class Meter:
-    """Counts images, seconds and memory, over all the runs that a study took.
+    """Counts images, seconds and memory over all runs of one piece of work.
 
     Attributes:
         images: embedded so far.
-        seconds: that it took.
-        peak: bytes of memory that the process held at most.
+        seconds: that they took.
+        peak: the most resident memory of the process, in bytes.
     """
 
     def __init__(self, images: int = 0, seconds: float = 0.0, peak: int = 0) -> None:
@@ -59,7 +59,7 @@ class Meter:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Watch the memory, and the clock, while the block runs."""
+        """Measure memory and time while the block runs."""
         ended = threading.Event()
 
         def watch() -> None:
@@ -80,15 +80,15 @@ class Meter:
             watcher.join()
 
     def look(self) -> None:
-        """Bring the seconds up to date."""
+        """Update the seconds."""
         self.seconds = self._elapsed()
 
     def record(self) -> dict[str, Any]:
-        """Return what a later run goes on from, as JSON values."""
+        """Return what a later run needs to go on counting, as JSON values."""
         return {"images": self.images, "seconds": self.seconds, "peak": self.peak}
 
     def cost(self, embedder: Embedder) -> Cost:
-        """Return what was measured of a model."""
+        """Return the measured cost of a model."""
         rate = self.images / self.seconds if self.images and self.seconds else None
         return Cost(
             dim=embedder.dim,
@@ -103,6 +103,6 @@ class Meter:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process holds now."""
+    """Return the resident memory of this process, in bytes."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

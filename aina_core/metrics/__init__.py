@@ -1,7 +1,8 @@
-"""Figures of rankings and of similarities, with what they are worth: plain numpy, formulas said.
+"""Figures of rankings and of similarities, and how reliable they are: plain numpy, with formulas.
 
-`ranking` judges lists of neighbours, `separation` the similarities of pairs, `resampling` gives
-intervals by the bootstrap over queries, and tests differences of two models on the same queries.
+`ranking` judges lists of neighbours, `separation` the similarities of pairs; `resampling` gives
+intervals by the bootstrap over queries and tests differences of two models on the same queries;
+`estimates` makes JSON values of these.
 """
 
 from aina_core.metrics.ranking import (
@@ -23,7 +24,7 @@ from aina_core.metrics.resampling import (
     interval,
     sign_flip_test,
 )
-from aina_core.metrics.separation import placements, roc_auc
+from aina_core.metrics.separation import draw_pairs, placements, roc_auc
 
 __all__ = [
     "LEVEL",
@@ -34,6 +35,7 @@ __all__ = [
     "bootstrap_mean",
     "bootstrap_median",
     "bootstrap_std",
+    "draw_pairs",
     "f1",
     "ideal_hits",
     "interval",

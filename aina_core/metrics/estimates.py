@@ -1,4 +1,4 @@
-"""Figures with their intervals, as JSON values: what every study's results are made of."""
+"""Figures with their intervals, as JSON values: the results of studies and trainings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def spread(values: np.ndarray, over: Over, seed: int) -> dict[str, Any]:
 
     Args:
         values: (q,) or (q, c), of queries or of pairs.
-        over: what they belong to.
+        over: the queries or pairs that they belong to.
         seed: of the bootstrap.
 
     Returns:
@@ -39,7 +39,7 @@ def spread(values: np.ndarray, over: Over, seed: int) -> dict[str, Any]:
 
 
 def mean(values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Return a figure that each query has, as its mean over queries, with its interval.
+    """Return the mean over queries of a figure of each query, with its interval.
 
     Args:
         values: (q,), at least one.
@@ -76,7 +76,7 @@ def difference(
         first: (q,), the figure of each query under the first model.
         second: (q,), under the second.
         seed: of bootstrap and test.
-        where: what else says which figure it is: "k", "change".
+        where: what else identifies the figure: "k", "change".
 
     Returns:
         {"models", "figure", …, "difference": mean of first − second, "low", "high", "p"}.
@@ -112,7 +112,7 @@ def differences(
 
 
 def adjust(tests: list[dict[str, Any]]) -> None:
-    """Add to each of a family of tests its p-value by Holm, "p_holm", for so many looks at once.
+    """Add to each of a family of tests its p-value adjusted for their number, "p_holm".
 
     Source: Holm: A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 6 (1979).
@@ -124,11 +124,11 @@ def adjust(tests: list[dict[str, Any]]) -> None:
 
 
 def ends(samples: np.ndarray) -> list[float]:
-    """Return the interval of bootstrap samples, as JSON has numbers."""
+    """Return the interval of bootstrap samples, rounded as `number` rounds."""
     low, high = metrics.interval(samples)
     return [number(low), number(high)]
 
 
 def number(value: float) -> float:
-    """Return a number with six decimals: what lies below is noise."""
+    """Return a number rounded to six decimals: anything finer is noise."""
     return round(float(value), 6)

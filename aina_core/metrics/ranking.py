@@ -1,10 +1,10 @@
-"""How good lists of neighbours are: precision, recall, F1, average precision, R-precision.
+"""Quality of lists of neighbours: precision, recall, F1, average precision, R-precision.
 
 Every function takes `relevant`, bool (q, K): for each of q queries, whether the hit at rank 1 … K
 is relevant, the query itself left out. A list may be shorter than k, when there is nothing more to
-find; the ranks that it lacks count as not relevant. Where a figure needs it, `totals`, int (q,), is
-how many relevant images there are in all, at least 1 for each query. All return float64 (q,): one
-figure a query, so that means, intervals and tests are over queries.
+find; the missing ranks count as not relevant. Where a figure needs it, `totals`, int (q,), is how
+many relevant images there are in all, at least 1 for each query. All return float64 (q,), one
+number a query, so that means, intervals and tests are over queries.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def average_precision(relevant: np.ndarray, k: int) -> np.ndarray:
     AP@k = Σ_{i ≤ k} rel_i · P@i / Σ_{i ≤ k} rel_i, and 0 where no rank does.
 
     The denominator is the number of relevant hits among the first k, not the number of relevant
-    images in all, nor min(k, total): AP@k says how early the hits come, and leaves to recall@k how
-    many are missed. The mean of AP@k over all queries is MAP@k. (torchmetrics' `RetrievalMAP` with
+    images in all, nor min(k, total): AP@k says how early the hits come; how many are missed is left
+    to recall@k. The mean of AP@k over all queries is MAP@k. (torchmetrics' `RetrievalMAP` with
     `top_k` divides likewise.)
     """
     first = relevant[:, :k]

@@ -1,12 +1,12 @@
-"""How sure a figure is: the bootstrap over queries, and a paired test of a difference.
+"""How certain a figure is: the bootstrap over queries, and a paired test of a difference.
 
-A query is what was sampled, so queries are what is drawn anew; all numbers of a query (its 18
-modifications, say) go with it. The draws depend only on the seed and on how many queries there are:
+Queries are what was sampled, so queries are resampled; all numbers of a query (its 18
+modifications, say) go with it. The draws depend only on the seed and on the number of queries, so
 figures of two models over the same queries are resampled alike, and the difference of their samples
 is the paired bootstrap of the difference.
 
-Every `bootstrap_…` returns the figure's value in each resample, float64 (resamples,); `interval`
-makes of it what is shown. Memory is bounded: the draws come in blocks.
+Every `bootstrap_…` returns the figure's value in each resample, float64 (resamples,), of which
+`interval` makes an interval. Memory is bounded: the draws come in blocks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: How often queries are drawn anew, and which share of the results an interval holds.
+#: How many resamples are drawn, and the share of their figures within an interval.
 RESAMPLES = 1000
 LEVEL = 0.95
 
@@ -27,17 +27,17 @@ _FLIPS = 10_000
 def draws(
     count: int, *, seed: int, resamples: int = RESAMPLES, width: int = 1
 ) -> Iterator[np.ndarray]:
-    """Draw `count` queries out of `count`, with replacement, again and again.
+    """Draw `count` queries out of `count`, with replacement, for each resample.
 
     Args:
         count: how many queries, at least 1.
         seed: of the draws.
-        resamples: how often.
-        width: numbers that the caller keeps for each query of a resample: bounds the block.
+        resamples: how many.
+        width: numbers that the caller holds for each query of a resample; bounds the block.
 
     Yields:
-        int64 (b, count): how often each query was drawn in each of b resamples. What is drawn does
-        not depend on the size of the blocks.
+        int64 (b, count): how often each query was drawn in each of b resamples. The draws do not
+        depend on the size of the blocks.
     """
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK_CELLS // (count * max(width, 1)))
@@ -52,7 +52,7 @@ def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """Return the percentile interval of a figure's bootstrap samples.
 
     Args:
-        samples: (resamples,); those that are not finite (no pair was left) are passed over.
+        samples: (resamples,); those that are not finite (no pair was left) are ignored.
         level: the share of the samples between the two ends.
 
     Source: Efron, Tibshirani: An Introduction to the Bootstrap (1993), chapter 13.
@@ -66,14 +66,14 @@ def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Over:
-    """What numbers belong to: queries, or pairs of queries.
+    """The queries, or pairs of queries, that numbers belong to.
 
     A pair is in a resample as often as the product of how often its two queries are.
 
     Attributes:
         queries: how many queries there are, at least 1.
-        pairs: int (p, 2), which two different queries make each pair; None where the numbers belong
-            to single queries.
+        pairs: int (p, 2), the two different queries of each pair; None where the numbers belong to
+            single queries.
     """
 
     queries: int
@@ -93,7 +93,7 @@ def bootstrap_mean(
 
     Args:
         values: (q,) or (q, c): one number, or c numbers, for each query (or pair).
-        over: what they belong to.
+        over: the queries or pairs that they belong to.
         seed: of the draws.
         resamples: how many.
     """
@@ -107,12 +107,12 @@ def bootstrap_std(
 
     Args:
         values: (q,) or (q, c).
-        over: what they belong to.
+        over: the queries or pairs that they belong to.
         seed: of the draws.
         resamples: how many.
     """
     numbers = _flat(values)
-    numbers = numbers - numbers.mean()  # the squares of small numbers lose no digits
+    numbers = numbers - numbers.mean()  # squares of large numbers would lose digits
     moments = np.stack([numbers.mean(axis=1), (numbers**2).mean(axis=1)], axis=1)  # (q, 2)
     means = _moments(moments, over, seed, resamples)
     return np.sqrt(np.maximum(means[:, 1] - means[:, 0] ** 2, 0))
@@ -132,11 +132,11 @@ def _moments(per_row: np.ndarray, over: Over, seed: int, resamples: int) -> np.n
 def bootstrap_median(
     values: np.ndarray, over: Over, *, seed: int, resamples: int = RESAMPLES
 ) -> np.ndarray:
-    """Return the medians of resamples of queries; of an even number the mean of the middle two.
+    """Return the medians of resamples of queries; the middle two of an even number are averaged.
 
     Args:
         values: (q,) or (q, c).
-        over: what they belong to.
+        over: the queries or pairs that they belong to.
         seed: of the draws.
         resamples: how many.
     """
@@ -164,13 +164,13 @@ def bootstrap_auc(
 ) -> np.ndarray:
     """Return the areas under the ROC curve of resamples of queries.
 
-    A pair of two queries is in a resample as often as the product of how often both are; so the
-    uncertainty of the negatives, which the same queries make, is in the interval too.
+    A pair is in a resample as often as the product of how often its two queries are; so the
+    interval includes the uncertainty of the negatives, which are made of the same queries.
 
     Args:
         positive: (q,) or (q, c): c similarities of each query to what belongs to it.
         negative: (p,) or (p, d): d similarities of each pair of two queries.
-        pairs: int (p, 2): which two different queries make each pair of `negative`.
+        pairs: int (p, 2): the two different queries of each pair of `negative`.
         seed: of the draws.
         resamples: how many.
 
@@ -206,11 +206,11 @@ def bootstrap_auc(
 
 
 def sign_flip_test(differences: np.ndarray, *, seed: int, flips: int = _FLIPS) -> float:
-    """Return the p-value of the paired test that two models are alike.
+    """Return the p-value of the paired test that two models do not differ.
 
-    If they are, each query's difference is as likely with the other sign. The p-value is the share
-    of all assignments of signs (of `flips` random ones, and the given one, where there are more)
-    whose sum is at least as far from 0 as the sum found; two-sided.
+    If they do not, each query's difference is as likely with the other sign. The two-sided p-value
+    is the share of all assignments of signs whose sum is at least as far from 0 as the sum found;
+    where there are more than `flips`, of so many random ones and the given one.
 
     Args:
         differences: (q,), a figure of one model minus the other's, query by query.

@@ -1,12 +1,15 @@
-"""Studies: which model sees similarity? Rows with intervals, for any gallery and any models."""
+"""Studies: which model sees similarity? Figures with intervals, for any gallery and any models."""
 
+from aina_core.studies.kind import Run, Settings, Summary
+from aina_core.studies.kinds import KINDS
 from aina_core.studies.run import run
-from aina_core.studies.settings import KINDS, SETS, Settings, settle
-from aina_core.studies.store import Run, Summary, delete, load, studies
+from aina_core.studies.settings import SET_TITLES, SETS, settle
+from aina_core.studies.store import delete, load, studies
 
 __all__ = [
     "KINDS",
     "SETS",
+    "SET_TITLES",
     "Run",
     "Settings",
     "Summary",

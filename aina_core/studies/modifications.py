@@ -1,6 +1,6 @@
 """The study of modifications: how similar an image stays to itself when it is changed.
 
-A raw cosine says little: under some models any two images are at .98. So beside it stand the
+A raw cosine says little: under some models any two images are at 0.98. So it is reported with the
 baseline, similarities of random pairs of different originals, and the separation: the area under
 the ROC curve of pairs of one original (the original, a version of it) against pairs of different
 originals made the same way (an original, the same kind of version of another).
@@ -8,69 +8,56 @@ originals made the same way (an original, the same kind of version of another).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aina_core import metrics
-from aina_core.changes.originals import Original
-from aina_core.changes.versions import Versions
+from aina_core import figures, metrics
+from aina_core.changes.versions import Versions, shared_originals
 from aina_core.metrics import Over, estimates
-from aina_core.studies.settings import Settings
+from aina_core.numbers import decimal_text, interval_text
+from aina_core.studies.kind import Found, Kind, Row, Run, Section, Settings, Table
+from aina_core.studies.shown import cost_line, lead_text, spread_text
 
-#: Up to so many pairs of different originals are all taken; of more, so many are drawn.
-MOST_PAIRS = 10_000
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _BLOCK = 4096
 
 
-def shared_originals(versions: Mapping[str, Versions]) -> dict[str, np.ndarray]:
-    """Return for each model where the originals that all models have stand in its list."""
-    lists = {model: [o.id for o in each.originals] for model, each in versions.items()}
-    common = set.intersection(*(set(ids) for ids in lists.values()))
-    return {
-        model: np.array([place for place, i in enumerate(ids) if i in common], np.int64)
-        for model, ids in lists.items()
-    }
-
-
-def study_modifications(
-    settings: Settings, versions: Mapping[str, Versions]
-) -> tuple[dict[str, Any], dict[str, np.ndarray], list[Original]]:
+def study_modifications(settings: Settings, versions: Mapping[str, Versions]) -> Found:
     """Compute the study.
 
     Args:
-        settings: what was asked for.
+        settings: of the study.
         versions: by model, the embeddings.
 
     Returns:
-        The results as JSON values; the arrays "cosines", float32 (models, n, c), "placements",
-        float32 (models, n, c), and "baseline", float32 (models, p); the originals.
+        The arrays are "cosines", float32 (models, n, c), "placements", float32 (models, n, c), and
+        "baseline", float32 (models, p); the images are the originals.
     """
-    chosen = shared_originals(versions)
-    first = next(iter(versions))
-    originals = [versions[first].originals[place] for place in chosen[first]]
-    baseline_pairs = draw_pairs(len(originals), settings.seed, ordered=False)
-    pairs = draw_pairs(len(originals), settings.seed, ordered=True)
-    found, cosines, placements, baselines = {}, [], [], []
+    originals, chosen = shared_originals(versions)
+    baseline_pairs = metrics.draw_pairs(len(originals), settings.seed, ordered=False)
+    pairs = metrics.draw_pairs(len(originals), settings.seed, ordered=True)
+    models, cosines, placements, baselines = {}, [], [], []
     for model, each in versions.items():
         seen = _Seen(each, chosen[model], baseline_pairs, pairs, settings.seed)
-        found[model] = seen.summary(settings.changes)
+        models[model] = seen.summary(settings.changes)
         cosines.append(seen.cosines)
         placements.append(seen.placements)
         baselines.append(seen.baseline)
-    results = {"models": found, "differences": _differences(settings, cosines, placements)}
+    results = {"models": models, "differences": _differences(settings, cosines, placements)}
     arrays = {
         "cosines": np.stack(cosines).astype(np.float32),
         "placements": np.stack(placements).astype(np.float32),
         "baseline": np.stack(baselines).astype(np.float32),
     }
-    return results, arrays, originals
+    return Found(results, arrays, originals)
 
 
 class _Seen:
-    """One model's similarities, and what follows from them.
+    """One model's similarities, and the figures computed from them.
 
     Attributes:
         cosines: float64 (n, c), of each original to each version of it.
@@ -100,7 +87,7 @@ class _Seen:
         self.placements = metrics.placements(self.cosines, self.others.ravel())
 
     def summary(self, changes: Sequence[str]) -> dict[str, Any]:
-        """Return what the results say of this model."""
+        """Return the results of this model, as JSON values."""
         queries = Over(len(self.cosines))
         by_change = {
             change: self._with_separation(
@@ -121,7 +108,7 @@ class _Seen:
         }
 
     def _with_separation(self, summary: dict[str, Any], part: slice) -> dict[str, Any]:
-        """Add the separation of some changes, and how many random pairs are below their median."""
+        """Add the separation of some changes, and the percentile of their median."""
         positive, negative = self.cosines[:, part], self.others[:, part]
         samples = metrics.bootstrap_auc(positive, negative, self.pairs, seed=self.seed)
         summary["auc"] = estimates.number(metrics.roc_auc(positive, negative.ravel()))
@@ -129,35 +116,6 @@ class _Seen:
         below = metrics.placements(np.median(positive), self.baseline)
         summary["percentile"] = estimates.number(float(below))
         return summary
-
-
-def draw_pairs(count: int, seed: int, *, ordered: bool, most: int = MOST_PAIRS) -> np.ndarray:
-    """Return pairs of two different originals, each once, int64 (p, 2); the same for each seed.
-
-    Args:
-        count: how many originals, at least 2.
-        seed: of the draw, where there are more than `most`.
-        ordered: whether (i, j) and (j, i) are two pairs; else i < j.
-        most: how many are drawn at most.
-    """
-    total = count * (count - 1) if ordered else count * (count - 1) // 2
-    if total <= most:
-        grid = np.argwhere(~np.eye(count, dtype=bool))
-        return grid if ordered else grid[grid[:, 0] < grid[:, 1]]
-    rng = np.random.default_rng(seed)
-    codes = rng.choice(total, most, replace=False, shuffle=False) if total < 1 << 24 else None
-    if codes is None:  # so many that a repetition is rare: draw until there are enough
-        codes = np.unique(rng.integers(total, size=most + most // 8))
-        codes = rng.permutation(codes)[:most]
-    codes = np.sort(codes)
-    if ordered:
-        first, second = codes // (count - 1), codes % (count - 1)
-        return np.stack([first, second + (second >= first)], axis=1)
-    # the pairs (0, 1), (0, 2), (1, 2), (0, 3) … by number: j(j − 1)/2 + i
-    high = ((1 + np.sqrt(1 + 8.0 * codes)) / 2).astype(np.int64)
-    high -= high * (high - 1) // 2 > codes
-    high += high * (high + 1) // 2 <= codes
-    return np.stack([codes - high * (high - 1) // 2, high], axis=1)
 
 
 def _cosines(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -174,8 +132,8 @@ def _differences(
 ) -> list[dict[str, Any]]:
     """Compare every two models, over all changes and change by change.
 
-    The area under the curve is the mean of the placements over the originals, so it is compared
-    original by original by these; the pairs of different originals are taken as given.
+    The area under the curve is the mean of the placements over the originals, so models are
+    compared by these, original by original; the pairs of different originals are taken as given.
     """
     found = []
     for figure, values in (("auc", placements), ("mean similarity", cosines)):
@@ -191,3 +149,162 @@ def _differences(
         estimates.adjust(family)
         found += family
     return found
+
+
+# ── how it is shown ──────────────────────────────────────────────────────────────────────────────
+
+#: What the heat table can show, with what it means.
+SHOWN = {
+    "auc": "separation (ROC AUC)",
+    "median": "median cosine",
+    "mean": "mean cosine",
+    "percentile": "percentile of the median",
+}
+
+
+def by_separation(results: Mapping[str, Any]) -> list[str]:
+    """Return the models, the one that separates best first."""
+    models = results["models"]
+    return sorted(models, key=lambda m: (-models[m]["auc"], -models[m]["overall"]["mean"], m))
+
+
+def by_mean(results: Mapping[str, Any]) -> list[str]:
+    """Return the models by their mean similarity, highest first."""
+    models = results["models"]
+    return sorted(models, key=lambda m: (-models[m]["overall"]["mean"], -models[m]["auc"], m))
+
+
+def heat_table(run: Run, shown: str) -> go.Figure:
+    """Draw models × modifications as heat, models in the order of their separation.
+
+    Args:
+        run: the study.
+        shown: one of `SHOWN`.
+    """
+    models = by_separation(run.results)
+    parts = [run.results["models"][model]["modifications"] for model in models]
+    values = np.array([[part[c][shown] for c in run.settings.changes] for part in parts])
+    return figures.heat_table(
+        values,
+        models,
+        run.settings.changes,
+        low=min(float(values.min()), 0.9),  # so that hundredths do not look like a gulf
+        high=1.0,
+        texts=[[decimal_text(value) for value in line] for line in values.tolist()],
+        notes=[cost_line(run.results["costs"][model]) for model in models],
+    )
+
+
+def multiples(run: Run, model: str) -> go.Figure:
+    """Draw the similarities of every modification under a model, beside its random pairs."""
+    place = run.settings.models.index(model)
+    return figures.similarity_multiples(
+        run.arrays["cosines"][place], run.arrays["baseline"][place], run.settings.changes
+    )
+
+
+def change_table(run: Run, model: str) -> Table:
+    """Return every figure of every modification under a model, beside its random pairs."""
+    found = run.results["models"][model]
+    names = ("median", "mean", "std")
+    lines = [
+        [
+            change,
+            *(spread_text(part, name) for name in names),
+            f"{part['percentile']:.1%}",
+            spread_text(part, "auc"),
+            f"{part['n']:,}",
+        ]
+        for change, part in {**found["modifications"], "all": found["overall"]}.items()
+    ]
+    base = found["baseline"]
+    spread = (spread_text(base, name) for name in names)
+    lines.append(["random pairs", *spread, "", "", f"{base['n']:,}"])
+    header = ["modification", "median cosine", "mean", "std", "percentile of the median"]
+    return [*header, "ROC AUC", "n"], lines
+
+
+def _table(run: Run) -> Table:
+    separating, similar = by_separation(run.results), by_mean(run.results)
+    lines = []
+    for rank, model in enumerate(separating, start=1):
+        one = run.results["models"][model]
+        overall, base = one["overall"], one["baseline"]
+        lines.append(
+            [
+                model,
+                str(rank),
+                spread_text(overall, "auc"),
+                str(similar.index(model) + 1),
+                *(spread_text(overall, name) for name in ("mean", "median", "std")),
+                spread_text(base, "mean"),
+                f"{decimal_text(base['median'])} ± {decimal_text(base['std'])}",
+            ]
+        )
+    header = ["model", "rank by separation", "ROC AUC", "rank by mean cosine", "mean cosine"]
+    header += ["median cosine", "spread (std)", "random pairs: mean", "random pairs: median ± std"]
+    return header, lines
+
+
+def _rows(model: str, results: Mapping[str, Any]) -> Iterator[Row]:
+    found = results["models"][model]
+    parts = {"all": found["overall"], **found["modifications"], "random pairs": found["baseline"]}
+    for what, part in parts.items():
+        for name in ("median", "mean", "std", "auc"):
+            if name in part:
+                low, high = part["intervals"][name]
+                yield Row(model, what, 0, name, part[name], low, high, part["n"])
+        if "percentile" in part:
+            yield Row(model, what, 0, "percentile", part["percentile"], n=part["n"])
+
+
+def _sections(run: Run) -> Iterator[Section]:
+    for shown, title in (("auc", "Separation"), ("median", "Median cosine")):
+        yield Section(f"{title} of every modification", heat_table(run, shown), shown)
+    for number, model in enumerate(by_separation(run.results)):
+        yield Section(
+            f"Similarities under {model}",
+            multiples(run, model),
+            f"multiples-{number}",
+            change_table(run, model),
+        )
+
+
+def _verdict(results: Mapping[str, Any]) -> str:
+    models = results["models"]
+    separating, similar = by_separation(results), by_mean(results)
+    best, leader = separating[0], similar[0]
+    text = (
+        f"{best} {'separates best:' if len(models) > 1 else 'separates with'} "
+        f"AUC {decimal_text(models[best]['auc'])} {interval_text(models[best]['auc_interval'])}"
+    )
+    mean = decimal_text(models[leader]["overall"]["mean"])
+    base = decimal_text(models[leader]["baseline"]["mean"])
+    if leader != best:
+        text += f"; by mean similarity {leader} would lead ({mean})"
+        text += f", but its random pairs lie at {base}"
+    else:
+        same = ", and leads by mean similarity too" if len(models) > 1 else ""
+        text += f"{same}: versions lie at {mean} on average, random pairs at {base}"
+    if len(models) > 1:
+        text += f". {lead_text(results, best, separating[1], 'auc')}"
+        if separating != similar:
+            text += (
+                f" The two rankings disagree: by separation {' > '.join(separating)}; by mean "
+                f"similarity {' > '.join(similar)}; trust the first."
+            )
+    return text if text.endswith(".") else f"{text}."
+
+
+KIND = Kind(
+    name="modifications",
+    title="Modifications",
+    question="How similar does an image stay to itself when it is changed?",
+    about="Hold every image against its modifications, beside random pairs.",
+    table=_table,
+    rows=_rows,
+    sections=_sections,
+    verdict=_verdict,
+    of_versions=lambda settings, versions, folder, **_: study_modifications(settings, versions),
+    changes="modifications",
+)

@@ -1,7 +1,7 @@
-"""What the source projects published, to stand beside our own figures, and how they got it.
+"""What the source projects published, to be read beside our own figures, and how they got it.
 
-A published figure is of the same model only where the weights and the features are the same; what
-was done otherwise is said beside it, in words.
+A published figure is of the same model only where the weights and the features are the same; how
+else the protocol differs is said beside it, in words.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aina_core.changes.modifications import MODIFICATIONS, PROFILES
+from aina_core.numbers import decimal_text, estimate_text
+from aina_core.studies.kind import Row, Run, Table
+from aina_core.studies.kinds import rows
+from aina_core.studies.shown import TITLES
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Published:
         k: the number of neighbours, or 0.
         value: the figure.
         source: the project.
-        protocol: how it differs from what is done here.
+        protocol: how it differs from ours.
     """
 
     study: str
@@ -54,20 +58,22 @@ _AINA = "AINA (Shukla, Somepalli)"
 _ART = "Visually Similar Image Search (989 MoMA artworks)"
 _CATS = "Image Similarity Search (cats and dogs)"
 
+# fmt: off
 _MEDIANS = {
     "CLIP ViT-B/16": (
-        *(0.935, 0.939, 0.856, 0.835, 0.815, 0.830, 0.813, 0.784, 0.779),
-        *(0.781, 0.761, 0.976, 0.893, 0.956, 0.982, 0.900, 0.897, 0.820),
+        0.935, 0.939, 0.856, 0.835, 0.815, 0.830, 0.813, 0.784, 0.779,
+        0.781, 0.761, 0.976, 0.893, 0.956, 0.982, 0.900, 0.897, 0.820,
     ),
     "ISC21": (
-        *(0.973, 0.966, 0.761, 0.769, 0.738, 0.661, 0.643, 0.543, 0.523),
-        *(0.561, 0.462, 0.993, 0.964, 0.977, 0.974, 0.829, 0.839, 0.898),
+        0.973, 0.966, 0.761, 0.769, 0.738, 0.661, 0.643, 0.543, 0.523,
+        0.561, 0.462, 0.993, 0.964, 0.977, 0.974, 0.829, 0.839, 0.898,
     ),
     "ResNet50 logits": (
-        *(0.997, 0.997, 0.992, 0.991, 0.991, 0.991, 0.990, 0.989, 0.990),
-        *(0.989, 0.989, 0.999, 0.994, 0.999, 0.999, 0.992, 0.990, 0.991),
+        0.997, 0.997, 0.992, 0.991, 0.991, 0.991, 0.990, 0.989, 0.990,
+        0.989, 0.989, 0.999, 0.994, 0.999, 0.999, 0.992, 0.990, 0.991,
     ),
 }
+# fmt: on
 _COUNTS = {"CLIP ViT-B/16": 100, "ISC21": 20, "ResNet50 logits": 100}
 _LOGITS = (
     " It compares the 1000 class scores, not pooled features; by them an unrelated pair has .982."
@@ -120,12 +126,12 @@ def _retrieval() -> Iterable[Published]:
         yield Published("retrieval", model, figure, "", 5, value, _CATS, protocol)
 
 
-#: Everything that the sources published and a study here measures too.
+#: Every published figure that a study measures too.
 PUBLISHED = (*_modifications(), *_recovery(), *_retrieval())
 
 
 def published_name(model: str) -> str | None:
-    """Return what the sources call a model of ours; None where they published nothing of it."""
+    """Return the sources' name of a model; None where they published nothing of it."""
     base, _, variants = model.partition("@")
     if set(variants.split("@")) - {"", "fast"}:
         return None
@@ -136,13 +142,13 @@ def published_name(model: str) -> str | None:
 def published(
     study: str, models: Iterable[str], changes: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Return what was published of models, for a kind of study.
+    """Return the published figures of models, for a kind of study.
 
     Args:
         study: the kind.
-        models: full names of ours; of one that keeps pictures at their own size, or reduces its
-            vectors, nothing was published.
-        changes: of recovery: only of the five profiles was anything published.
+        models: our full names; nothing was published of variants that keep pictures at their own
+            size or reduce their vectors.
+        changes: of the study; recovery was published of the five profiles alone.
 
     Returns:
         The fields of `Published` as JSON values, with "ours": our name of the model.
@@ -158,3 +164,30 @@ def published(
             if one.study == study and one.model == name
         ]
     return found
+
+
+def published_table(run: Run) -> Table:
+    """Return what the sources published of the study's models, beside ours."""
+    ours = {row.key: row for row in rows(run)}
+    lines = []
+    for one in run.results["published"]:
+        what, figure = one["change"] or "all", one["figure"]
+        lines.append(
+            [
+                one["ours"],
+                what,
+                TITLES.get(figure, figure) + (f"@{one['k']}" if one["k"] else ""),
+                _text(ours.get((one["ours"], what, one["k"], figure))),
+                decimal_text(one["value"]),
+                one["source"],
+                one["protocol"],
+            ]
+        )
+    header = ["model", "of", "figure", "ours", "published", "source", "what was done otherwise"]
+    return header, lines
+
+
+def _text(row: Row | None) -> str:
+    if row is None or row.low is None or row.high is None:
+        return ""
+    return estimate_text(row.value, (row.low, row.high))

@@ -1,41 +1,48 @@
 """The study of labelled retrieval: do the nearest images have the same label?
 
-Every image with a label that another image has too is a query, or some of them drawn at random;
-it is left out of its own neighbours, which are sought among all images with a label, exactly and by
+Every image that shares its label with another is a query, or some of them drawn at random. It is
+left out of its own neighbours, which are searched for among all images with a label, exactly and by
 the Annoy index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aina_core import metrics
+from aina_core import figures, metrics
 from aina_core.changes.originals import Original
 from aina_core.errors import InputError, StoppedError
 from aina_core.index import Index
 from aina_core.index.matmul import product
 from aina_core.metrics import estimates
 from aina_core.progress import Progress, Stop
-from aina_core.search.neighbours import without_itself
 from aina_core.search.searcher import Searcher
-from aina_core.studies.settings import Settings
+from aina_core.studies import hits
+from aina_core.studies.kind import Found, Kind, Row, Run, Section, Settings, Table
+from aina_core.studies.shown import agreement_table
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _BLOCK_ROWS = 256
+_STOPPED = "Stopped before all queries were searched for; nothing is stored."
+_MOST_LABELS = 100  # in a report; the CSV has all
+_LARGEST = 50  # pairs of labels that are taken for each other
 
 
 class Labelled:
-    """The images that are searched, and those that query.
+    """The images that are searched, and the queries.
 
     Attributes:
-        images: those with a label that all models have, in the order of their ids.
+        images: those with a label that are indexed by all models, in the order of their ids.
         labels: their labels, ascending.
-        codes: int64 (n,), each image's place in `labels`.
-        totals: int64 (n,), how many other images have its label.
-        queries: int64 (q,), places of those that query.
-        alone: how many have a label that no other has, and cannot query.
+        codes: int64 (n,), the place of each image's label in `labels`.
+        totals: int64 (n,), how many other images share the label.
+        queries: int64 (q,), their places in `images`.
+        alone: how many share their label with no other image, and are no queries.
     """
 
     def __init__(self, searchers: Sequence[Searcher], settings: Settings) -> None:
@@ -70,19 +77,19 @@ class Labelled:
 
 def study_retrieval(
     settings: Settings, searchers: Sequence[Searcher], *, progress: Progress, stop: Stop
-) -> tuple[dict[str, Any], dict[str, np.ndarray], list[Original]]:
+) -> Found:
     """Compute the study.
 
     Args:
-        settings: what was asked for.
+        settings: of the study.
         searchers: the gallery under each model.
         progress: told of every model's search.
         stop: asked between blocks.
 
     Returns:
-        The results as JSON values; the arrays "queries", int32 (q,), "found", int32 (models, q, K),
-        places in the list of images, and for each model "confusion_0" and so on, int32 (t, 3), rows
-        (label, label of a neighbour, how often); the images.
+        The arrays are "queries", int32 (q,), and "found", int32 (models, q, K), places in the list
+        of images, and for each model "confusion_0" and so on, int32 (t, 3), rows (label, label of a
+        neighbour, how often). The images are those with a label.
 
     Raises:
         InputError: there are no labels.
@@ -99,52 +106,39 @@ def study_retrieval(
         "chance": estimates.number(float(np.mean(totals / (len(given.images) - 1)))),
     }
     arrays: dict[str, np.ndarray] = {"queries": given.queries.astype(np.int32)}
-    figures: dict[str, dict[str, np.ndarray]] = {}
+    judged: dict[str, hits.Judged] = {}
+    r_precision: dict[str, np.ndarray] = {}
     founds = []
     for number, searcher in enumerate(searchers):
+        model = searcher.model
         rows = searcher.rows([image.id for image in given.images])
         seen = _Seen(searcher, rows, given, max(settings.ks))
         exact = seen.search(searcher.exact, progress, stop)
         annoy = seen.search(searcher.annoy, progress, stop)
-        mine = _figures(seen.relevant(exact), totals, settings)
-        mine["r_precision"] = seen.r_precision(progress, stop)
-        by_index = _figures(seen.relevant(annoy), totals, settings)
+        judged[model] = _judge(seen.relevant(exact), totals, settings.ks)
+        r_precision[model] = seen.r_precision(progress, stop)
+        by_index = _judge(seen.relevant(annoy), totals, settings.ks)
         confusion = _confusion(given, exact)
-        model = searcher.model
-        results["models"][model] = _judged(mine, settings)
-        results["r_precision"][model] = estimates.mean(mine["r_precision"], settings.seed)
-        results["index"][model] = _index_figures(searcher, mine, by_index, settings)
-        results["labels"][model] = _by_label(given, mine, settings)
+        results["models"][model] = hits.means(judged[model], settings.seed)
+        results["r_precision"][model] = estimates.mean(r_precision[model], settings.seed)
+        results["index"][model] = hits.index_figures(
+            searcher.annoy.recall_at_10, judged[model], by_index, settings.seed
+        )
+        figures_of_queries = {**judged[model][max(settings.ks)], "r_precision": r_precision[model]}
+        results["labels"][model] = _by_label(given, figures_of_queries, settings)
         results["confusion"][model] = _largest(given, confusion)
         arrays[f"confusion_{number}"] = confusion
-        figures[model] = mine
         founds.append(exact)
-    results["differences"] = _differences(figures, settings)
+    results["differences"] = [
+        *hits.differences(judged, ("precision", "recall", "map"), settings.seed),
+        *estimates.differences(r_precision, "r_precision", settings.seed),
+    ]
     arrays["found"] = np.stack(founds).astype(np.int32)
-    return results, arrays, given.images
-
-
-def _index_figures(
-    searcher: Searcher,
-    exact: Mapping[str, np.ndarray],
-    annoy: Mapping[str, np.ndarray],
-    settings: Settings,
-) -> dict[str, Any]:
-    """Return what the index finds, and what it loses, paired over the queries."""
-    loss = {
-        str(k): estimates.mean(exact[f"precision@{k}"] - annoy[f"precision@{k}"], settings.seed)
-        for k in settings.ks
-    }
-    return {
-        "kind": "annoy",
-        "index_recall_at_10": estimates.number(searcher.annoy.recall_at_10),
-        "k": _judged(annoy, settings),
-        "loss": loss,
-    }
+    return Found(results, arrays, given.images)
 
 
 class _Seen:
-    """The labelled images as one model sees them."""
+    """The labelled images in one model's vectors."""
 
     def __init__(self, searcher: Searcher, rows: np.ndarray, given: Labelled, most: int) -> None:
         self.given, self.rows, self.model = given, rows, searcher.model
@@ -157,16 +151,18 @@ class _Seen:
 
     def search(self, index: Index, progress: Progress, stop: Stop) -> np.ndarray:
         """Return the nearest images of each query, places int64 (q, K)."""
-        queries = self.rows[self.given.queries]
-        found = np.empty((len(queries), self.wanted), np.int64)
-        phase = f"{'exact' if index.kind == 'exact' else 'Annoy'} search by {self.model}"
-        for start in range(0, len(queries), _BLOCK_ROWS):
-            _go_on(phase, start, len(queries), progress, stop)
-            own = queries[start : start + _BLOCK_ROWS]
-            near, _ = index.search(self.matrix[own], self.wanted + 1, allowed=self.allowed)
-            found[start : start + _BLOCK_ROWS] = self.places[without_itself(near, own)]
-        progress(phase, len(queries), len(queries))
-        return found
+        near = hits.nearest(
+            index,
+            self.matrix,
+            self.rows[self.given.queries],
+            self.wanted,
+            self.model,
+            allowed=self.allowed,
+            stopped=_STOPPED,
+            progress=progress,
+            stop=stop,
+        )
+        return self.places[near]
 
     def relevant(self, found: np.ndarray) -> np.ndarray:
         """Return whether each hit has the query's label, bool (q, K)."""
@@ -180,7 +176,9 @@ class _Seen:
         hits = np.empty(len(queries), np.int64)
         phase = f"R-precision of {self.model}"
         for start in range(0, len(queries), _BLOCK_ROWS):
-            _go_on(phase, start, len(queries), progress, stop)
+            if stop():
+                raise StoppedError(_STOPPED)
+            progress(phase, start, len(queries))
             block = queries[start : start + _BLOCK_ROWS]
             scores = product(vectors[block], vectors)  # (b, n)
             scores[np.arange(len(block)), block] = -np.inf
@@ -191,62 +189,41 @@ class _Seen:
 
 
 def _hits_among_first(scores: np.ndarray, relevant: np.ndarray, count: int) -> int:
-    """How many of the `count` highest scores are relevant; equal ones in the order of the ids."""
+    """How many of the `count` highest scores are relevant; ties in the order of the ids."""
     cut = np.partition(scores, len(scores) - count)[len(scores) - count]
     above = scores > cut
     level = np.flatnonzero(scores == cut)[: count - int(above.sum())]
     return int(relevant[above].sum() + relevant[level].sum())
 
 
-def _go_on(phase: str, done: int, total: int, progress: Progress, stop: Stop) -> None:
-    if stop():
-        raise StoppedError("Stopped before all queries were searched for; nothing is stored.")
-    progress(phase, done, total)
-
-
-def _figures(relevant: np.ndarray, totals: np.ndarray, settings: Settings) -> dict[str, np.ndarray]:
-    """What is judged, query by query: "precision@5", … → (q,)."""
-    found = {}
-    for k in settings.ks:
-        found[f"precision@{k}"] = metrics.precision(relevant, k)
-        found[f"recall@{k}"] = metrics.recall(relevant, totals, k)
-        found[f"map@{k}"] = metrics.average_precision(relevant, k)
-    return found
-
-
-def _judged(figures: Mapping[str, np.ndarray], settings: Settings) -> dict[str, Any]:
+def _judge(relevant: np.ndarray, totals: np.ndarray, ks: tuple[int, ...]) -> hits.Judged:
     return {
-        str(k): {
-            name: estimates.mean(figures[f"{name}@{k}"], settings.seed)
-            for name in ("precision", "recall", "map")
+        k: {
+            "precision": metrics.precision(relevant, k),
+            "recall": metrics.recall(relevant, totals, k),
+            "map": metrics.average_precision(relevant, k),
         }
-        for k in settings.ks
+        for k in ks
     }
 
 
 def _by_label(
-    given: Labelled, figures: Mapping[str, np.ndarray], settings: Settings
+    given: Labelled, judged: Mapping[str, np.ndarray], settings: Settings
 ) -> list[dict[str, Any]]:
     """The figures of each label's queries, at the largest k."""
-    k = max(settings.ks)
     codes = given.codes[given.queries]
     found = []
     for place, label in enumerate(given.labels):
         mine = codes == place
         if mine.any():
-            named = {
-                "precision": figures[f"precision@{k}"],
-                "recall": figures[f"recall@{k}"],
-                "map": figures[f"map@{k}"],
-                "r_precision": figures["r_precision"],
-            }
-            judged = {n: estimates.mean(v[mine], settings.seed) for n, v in named.items()}
-            found.append({"label": label, "k": k, "queries": int(mine.sum()), **judged})
+            means = {n: estimates.mean(v[mine], settings.seed) for n, v in judged.items()}
+            count = int(mine.sum())
+            found.append({"label": label, "k": max(settings.ks), "queries": count, **means})
     return found
 
 
 def _confusion(given: Labelled, found: np.ndarray) -> np.ndarray:
-    """How often queries of a label have neighbours of another, int32 (t, 3), by labels."""
+    """How often queries of a label have neighbours of a label: int32 (t, 3), by labels."""
     from_, to = given.codes[given.queries], given.codes[found]  # (q,), (q, K)
     codes = from_[:, None] * len(given.labels) + to
     pairs, counts = np.unique(codes, return_counts=True)
@@ -255,11 +232,8 @@ def _confusion(given: Labelled, found: np.ndarray) -> np.ndarray:
     )
 
 
-_LARGEST = 50
-
-
 def _largest(given: Labelled, confusion: np.ndarray) -> list[dict[str, Any]]:
-    """The labels that are most often taken for others: shares of all a label's neighbours."""
+    """The most frequent confusions of two labels, as shares of all neighbours of the first."""
     sums = np.bincount(confusion[:, 0], confusion[:, 2], minlength=len(given.labels))
     others = confusion[confusion[:, 0] != confusion[:, 1]]
     shares = others[:, 2] / sums[others[:, 0]]
@@ -275,13 +249,101 @@ def _largest(given: Labelled, confusion: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def _differences(
-    figures: Mapping[str, Mapping[str, np.ndarray]], settings: Settings
-) -> list[dict[str, Any]]:
-    found = []
-    names = [(name, k) for k in settings.ks for name in ("precision", "recall", "map")]
-    for name, k in names:
-        values = {model: mine[f"{name}@{k}"] for model, mine in figures.items()}
-        found += estimates.differences(values, name, settings.seed, k=k)
-    values = {model: mine["r_precision"] for model, mine in figures.items()}
-    return found + estimates.differences(values, "r_precision", settings.seed)
+# ── how it is shown ──────────────────────────────────────────────────────────────────────────────
+
+
+def label_table(run: Run, model: str) -> Table:
+    """Return the figures of each label under a model, the worst first."""
+    found = sorted(run.results["labels"][model], key=lambda one: one["precision"]["mean"])
+    k = max(run.settings.ks)
+    header = ["label", "queries", f"precision@{k}", f"recall@{k}", f"MAP@{k}", "R-precision"]
+    return header, [
+        [
+            one["label"] or "no label",
+            f"{one['queries']:,}",
+            *(hits.with_std(one[name]) for name in ("precision", "recall", "map", "r_precision")),
+        ]
+        for one in found
+    ]
+
+
+def confusion(run: Run, model: str, most: int = 30) -> tuple[np.ndarray, list[int]]:
+    """Return which labels the neighbours of each label's queries have, as shares.
+
+    Args:
+        run: a study of retrieval.
+        model: one of its models.
+        most: of more labels, those that are most often taken for others.
+
+    Returns:
+        float64 (l, l), rows sum to at most 1; the places of the l labels in "label_names".
+    """
+    count = len(run.results["label_names"])
+    triples = run.arrays[f"confusion_{run.settings.models.index(model)}"]
+    sums = np.bincount(triples[:, 0], triples[:, 2], minlength=count)
+    others = triples[triples[:, 0] != triples[:, 1]]
+    missed = np.bincount(others[:, 0], others[:, 2], minlength=count)
+    missed += np.bincount(others[:, 1], others[:, 2], minlength=count)
+    order = np.lexsort((np.arange(count), -missed))[:most]
+    kept = sorted(order.tolist())
+    place = {label: at for at, label in enumerate(kept)}
+    shares = np.zeros((len(kept), len(kept)))
+    for label, neighbour, times in triples.tolist():
+        if label in place and neighbour in place:
+            shares[place[label], place[neighbour]] = times / sums[label]
+    return shares, kept
+
+
+def confusion_figure(run: Run, model: str) -> tuple[go.Figure, Sequence[int]]:
+    """Draw `confusion` as heat, and return with it the places of its labels."""
+    shares, kept = confusion(run, model)
+    names = [run.results["label_names"][at] or "no label" for at in kept]
+    return (
+        figures.heat_table(shares, names, names, low=0.0, high=1.0),
+        kept,
+    )
+
+
+def _rows(model: str, results: Mapping[str, Any]) -> Iterator[Row]:
+    yield from hits.rows(model, results)
+    yield from hits.mean_rows(model, "all", 0, "r_precision", results["r_precision"][model])
+    for label in results["labels"][model]:
+        for name in ("precision", "recall", "map"):
+            yield from hits.mean_rows(model, label["label"], label["k"], name, label[name])
+        yield from hits.mean_rows(model, label["label"], 0, "r_precision", label["r_precision"])
+
+
+def _sections(run: Run) -> Iterator[Section]:
+    if len(run.settings.ks) > 1:
+        yield Section("At every k", hits.curves(run), "curves")
+    for number, model in enumerate(run.settings.models):
+        header, lines = label_table(run, model)
+        more = len(lines) - _MOST_LABELS
+        yield Section(
+            f"Labels under {model}, the worst first",
+            table=(header, lines[:_MOST_LABELS]),
+            note=f"{more:,} more labels stand in the CSV." if more > 0 else "",
+        )
+        figure, _ = confusion_figure(run, model)
+        yield Section("Which label the neighbours have", figure, f"confusion-{number}")
+    header, lines = agreement_table(run)
+    if lines:
+        yield Section("Do the models see the same?", table=(header, lines))
+
+
+def _verdict(results: Mapping[str, Any]) -> str:
+    return hits.verdict(results, "finds most of the same label", "finds the same label")
+
+
+KIND = Kind(
+    name="retrieval",
+    title="Labelled retrieval",
+    question="Do the nearest images have the same label?",
+    about="Look whether the nearest images have the same label.",
+    table=hits.table,
+    rows=_rows,
+    sections=_sections,
+    verdict=_verdict,
+    of_gallery=study_retrieval,
+    ks=(5,),
+)

@@ -1,80 +1,46 @@
-"""What a study is asked for, as people give it and as it is stored."""
+"""The settings of a study: checked, completed, read back from the disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.errors import DamagedError, InputError, UnknownNameError
 from aina_core.models import ModelName
+from aina_core.studies.kind import Kind, Settings
+from aina_core.studies.kinds import KINDS
 
-#: The kinds of study, with what each asks.
-KINDS = {
-    "modifications": "How similar does an image stay to itself when it is changed?",
-    "recovery": "Are the changed versions of an image found again among all others?",
-    "retrieval": "Do the nearest images have the same label?",
-}
-#: Sets of changes by name.
+#: Sets of changes by name, and how people call them.
 SETS: Mapping[str, tuple[str, ...]] = {
     "modifications": tuple(MODIFICATIONS),
     "profiles": tuple(PROFILES),
 }
+SET_TITLES = {"modifications": "the 18 modifications", "profiles": "the five profiles"}
 #: How many models one study compares, how many neighbours it can judge.
 MOST_MODELS = 8
 MOST_NEIGHBOURS = 100
 
-_DEFAULT_SETS = {"modifications": "modifications", "recovery": "profiles"}
-_DEFAULT_KS = {"recovery": (1, 3, 5), "retrieval": (5,)}
 
+def read(value: Any) -> Settings:
+    """Read what `Settings.as_dict` gave.
 
-@dataclass(frozen=True)
-class Settings:
-    """What a study is asked for.
-
-    Attributes:
-        kind: one of `KINDS`.
-        gallery: its name.
-        models: full names, each once.
-        originals: how many images are drawn; None for all. In "retrieval" they are the queries.
-        changes: names of modifications and profiles, each once; () in "retrieval".
-        ks: how many neighbours are judged, ascending; () in "modifications".
-        seed: of every draw: of originals, of random pairs, of resamples.
+    Raises:
+        DamagedError: it is something else.
     """
-
-    kind: str
-    gallery: str
-    models: tuple[str, ...]
-    originals: int | None = None
-    changes: tuple[str, ...] = ()
-    ks: tuple[int, ...] = ()
-    seed: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return {**asdict(self), **{n: list(getattr(self, n)) for n in ("models", "changes", "ks")}}
-
-    @classmethod
-    def from_dict(cls, value: Any) -> Settings:
-        """Read what `as_dict` gave.
-
-        Raises:
-            DamagedError: it is something else.
-        """
-        try:
-            return settle(
-                value["kind"],
-                value["gallery"],
-                value["models"],
-                originals=value["originals"],
-                changes=value["changes"],
-                ks=value["ks"],
-                seed=value["seed"],
-                known_models=False,
-            )
-        except (KeyError, TypeError, InputError) as error:
-            raise DamagedError(f"The settings of a study cannot be read: {error}") from None
+    try:
+        return settle(
+            value["kind"],
+            value["gallery"],
+            value["models"],
+            originals=value["originals"],
+            changes=value["changes"],
+            ks=value["ks"],
+            seed=value["seed"],
+            known_models=False,
+        )
+    except (KeyError, TypeError, InputError) as error:
+        raise DamagedError(f"The settings of a study cannot be read: {error}") from None
 
 
 def settle(
@@ -88,27 +54,27 @@ def settle(
     seed: int = 0,
     known_models: bool = True,
 ) -> Settings:
-    """Check what a study is asked for, and fill in what was not said.
+    """Check the settings of a study, and complete them with those that are usual for its kind.
 
     Args:
-        kind: one of `KINDS`.
+        kind: name of one of `KINDS`.
         gallery: its name.
         models: names, with or without a variant.
         originals: how many images are drawn; None for all.
-        changes: names of modifications and profiles, or of `SETS`; none for what the kind usually
-            takes: the 18 for "modifications", the five profiles for "recovery".
-        ks: numbers of neighbours; none for 1, 3, 5 in "recovery" and 5 in "retrieval".
+        changes: names of modifications and profiles, or of `SETS`; none for those of the kind.
+        ks: numbers of neighbours; none for those of the kind.
         seed: not negative.
-        known_models: whether the models must be registered; a stored study's need not be any more.
+        known_models: whether the models must be registered; those of a stored study need not be.
 
     Raises:
-        InputError: something cannot be asked for.
+        InputError: there is no such study.
     """
     if kind not in KINDS:
         raise UnknownNameError("study", kind, KINDS)
+    meant = KINDS[kind]
     names = tuple(str(ModelName.parse(model)) if known_models else str(model) for model in models)
     _check_once("model", names)
-    if known_models and kind in _DEFAULT_SETS:
+    if known_models and meant.changes:
         for name in names:
             if ModelName.parse(name).components:
                 raise InputError(
@@ -122,17 +88,23 @@ def settle(
     if seed < 0:
         raise InputError(f"The seed is {seed}; give 0 or more.")
     return Settings(
-        kind, gallery, names, originals, _changes(kind, tuple(changes)), _ks(kind, tuple(ks)), seed
+        kind,
+        gallery,
+        names,
+        originals,
+        _changes(meant, tuple(changes)),
+        _ks(meant, tuple(ks)),
+        seed,
     )
 
 
-def _changes(kind: str, given: tuple[str, ...]) -> tuple[str, ...]:
-    if kind not in _DEFAULT_SETS:
+def _changes(kind: Kind, given: tuple[str, ...]) -> tuple[str, ...]:
+    if not kind.changes:
         if given:
-            raise InputError("A study of retrieval changes no images; leave the changes out.")
+            raise InputError(f"A study of {kind.name} changes no images; leave the changes out.")
         return ()
     named: list[str] = []
-    for name in given or (_DEFAULT_SETS[kind],):
+    for name in given or (kind.changes,):
         if name not in SETS and name not in MODIFICATIONS and name not in PROFILES:
             raise UnknownNameError(
                 "modification, profile or set of them", name, (*SETS, *MODIFICATIONS, *PROFILES)
@@ -141,12 +113,12 @@ def _changes(kind: str, given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _ks(kind: str, given: tuple[int, ...]) -> tuple[int, ...]:
-    if kind not in _DEFAULT_KS:
+def _ks(kind: Kind, given: tuple[int, ...]) -> tuple[int, ...]:
+    if not kind.ks:
         if given:
-            raise InputError("A study of modifications judges no neighbours; leave k out.")
+            raise InputError(f"A study of {kind.name} judges no neighbours; leave k out.")
         return ()
-    ks = tuple(sorted(set(given or _DEFAULT_KS[kind])))
+    ks = tuple(sorted(set(given or kind.ks)))
     wrong = [k for k in ks if not 1 <= k <= MOST_NEIGHBOURS]
     if wrong:
         raise InputError(f"k is {wrong[0]}; give numbers from 1 to {MOST_NEIGHBOURS}.")

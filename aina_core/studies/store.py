@@ -7,8 +7,8 @@
         run.json       settings, versions, the gallery's generation, checksums of the others
         results.json   figures
         images.json    the originals, or all images that were searched
-        arrays/        what each image contributed (`arrays.py`)
-      .work/           embeddings of studies that are not finished (`versions.py`)
+        arrays/        what each image contributed (`disk/arrays.py`)
+      .work/           embeddings of studies that are not finished (`changes/versions.py`)
 
 A study's folder appears whole, in one step.
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,80 +27,12 @@ import numpy as np
 from aina_core.changes.originals import Original
 from aina_core.disk import arrays, folders, paths
 from aina_core.errors import DamagedError, UnknownNameError
-from aina_core.studies.settings import Settings
+from aina_core.studies.kind import Run, Settings, Summary
+from aina_core.studies.settings import read
 
 _FORMAT = 1
 _ID = re.compile(r"\d{8}-\d{6}-[a-z]+-[0-9a-f]{4}")
 _UNUSED_SECONDS = 14 * 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What is known of a stored study without opening it.
-
-    Attributes:
-        id: its name.
-        created: when it was finished, ISO 8601, UTC.
-        settings: what was asked for.
-        gallery: {"folder", "created", "generation"} of the gallery as it was.
-        verdict: what it found, in words.
-        versions: of the libraries that computed, by name.
-        models: the fingerprint of each model, by name.
-        seconds: that it took.
-    """
-
-    id: str
-    created: str
-    settings: Settings
-    gallery: dict[str, Any]
-    verdict: str
-    versions: dict[str, str]
-    models: dict[str, Any]
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A stored study, opened.
-
-    Attributes:
-        summary: see `Summary`.
-        results: the figures, JSON values.
-        images: what the arrays' places mean.
-        arrays: by name; read-only.
-    """
-
-    summary: Summary
-    results: dict[str, Any]
-    images: list[Original]
-    arrays: Mapping[str, np.ndarray]
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        return self.summary.id
-
-    @property
-    def settings(self) -> Settings:
-        """What was asked for."""
-        return self.summary.settings
-
-    def document(self) -> dict[str, Any]:
-        """Return all that the command line prints as JSON, the figures first."""
-        known = self.summary
-        return {
-            **self.results,
-            "study": known.settings.kind,
-            "id": known.id,
-            "created": known.created,
-            "seconds": known.seconds,
-            "verdict": known.verdict,
-            "settings": known.settings.as_dict(),
-            "gallery": known.settings.gallery,
-            "gallery_state": known.gallery,
-            "versions": known.versions,
-            "fingerprints": known.models,
-        }
 
 
 def folder() -> Path:
@@ -110,7 +41,7 @@ def folder() -> Path:
 
 
 def work_folder() -> Path:
-    """Where what is not finished grows; what nobody has touched for two weeks is removed."""
+    """Where unfinished studies grow; what was not touched for two weeks is removed."""
     work = folder() / ".work"
     folders.sweep_unused(work, _UNUSED_SECONDS)
     return work
@@ -218,7 +149,7 @@ def _summary(path: Path) -> Summary:
         return Summary(
             id=path.name,
             created=str(record["created"]),
-            settings=Settings.from_dict(record["settings"]),
+            settings=read(record["settings"]),
             gallery=dict(record["gallery"]),
             verdict=str(record["verdict"]),
             versions=dict(record["versions"]),

@@ -11,7 +11,6 @@ from aina_core import metrics
 from aina_core.metrics import Over, estimates
 from aina_core.numbers import decimal_text, estimate_text
 from aina_core.search.pairs import FEWEST
-from aina_core.studies.modifications import draw_pairs
 from aina_core.training.batches import able
 from aina_core.training.plan import Plan
 
@@ -160,7 +159,7 @@ class Judged:
         for k in (k for k in _KS if k <= len(changes)):  # of fewer versions no k can be found
             self.by_query[f"recovery_precision@{k}"] = metrics.precision(relevant, k)
         self.r_precision = metrics.precision(relevant, len(changes))
-        self.pairs = draw_pairs(len(places), seed, ordered=True, most=_MOST_PAIRS)
+        self.pairs = metrics.draw_pairs(len(places), seed, ordered=True, most=_MOST_PAIRS)
         first, second = self.pairs.T
         own, changed = versions[:, 0], versions[:, 1:]
         self.positive = self._alike(own, changed)

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.changes.wanted import Rows, Task, Wanted, tasks, version
+from aina_core.changes.made import Task, make_version, tasks
+from aina_core.changes.wanted import Rows, Wanted
 from aina_core.disk import paths
 from aina_core.embedding import preprocess
 from aina_core.embedding.runtimes import cores
@@ -63,12 +64,13 @@ def pictures(
         file.truncate(done * size)
 
         def make(task: Task) -> tuple[int, np.ndarray | None, str]:
-            pixels, problem = version(task, wanted)
-            return task[0], None if pixels is None else preprocess(pixels, recipe), problem
+            pixels, problem = make_version(task)
+            return task.place, None if pixels is None else preprocess(pixels, recipe), problem
 
         progress(phase, done, len(items))
+        missing = [(place, wanted.change(column)) for place, column in items[done:]]
         for place, picture, problem in _in_threads(
-            tasks(gallery, wanted, items[done:]), make, stop
+            tasks(gallery, wanted.originals, missing), make, stop
         ):
             if picture is None:
                 failures[place] = problem

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aina_core.changes.features import features
 from aina_core.changes.originals import Original, find_originals, stand_for
-from aina_core.changes.wanted import Rows, Wanted
+from aina_core.changes.wanted import Rows, Wanted, features
 from aina_core.embedding import Embedder
 from aina_core.errors import InputError
 from aina_core.gallery import Gallery

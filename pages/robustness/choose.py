@@ -12,37 +12,34 @@ from aina_core.changes.modifications import MODIFICATIONS, PROFILES
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery
 from aina_core.models import FAST
-from aina_core.studies import KINDS, SETS, Settings, delete, settle, studies
+from aina_core.studies import KINDS, SET_TITLES, SETS, Settings, delete, settle, studies
+from aina_core.studies.kind import Kind
 from ui import state
 from ui.settings import one_of
 from ui.text import plain
 
-_NAMES = {
-    "modifications": "Modifications",
-    "recovery": "Recovery",
-    "retrieval": "Labelled retrieval",
-}
 _KS = (1, 3, 5, 10, 20, 50)
-_USUAL_KS = {"recovery": (1, 3, 5), "retrieval": (5,)}
 
 
 def choose(gallery: Gallery) -> str:
     """Draw what can be studied, start what is asked for, and return the kind of study."""
-    kind = one_of("robustness.study", _NAMES, "modifications")
+    first = next(iter(KINDS))
+    kind = one_of("robustness.study", KINDS, first)
     st.segmented_control(
         "Study",
-        list(_NAMES),
-        format_func=_NAMES.__getitem__,
+        list(KINDS),
+        format_func=lambda name: KINDS[name].title,
         required=True,
-        **state.bind_setting("robustness.study", kind, "modifications"),
+        **state.bind_setting("robustness.study", kind, first),
     )
-    st.caption(KINDS[kind])
-    offered = gallery.models() if kind == "retrieval" else _ready()
+    meant = KINDS[kind]
+    st.caption(meant.question)
+    offered = _ready() if meant.changes else gallery.models()
     if not offered:
-        lacking = "is not indexed by any model" if kind == "retrieval" else "has no model here"
+        lacking = "has no model here" if meant.changes else "is not indexed by any model"
         st.info(plain(f"The gallery {gallery.name} {lacking}; see the Galleries page."))
         return kind
-    asked = _ask(gallery, kind, offered)
+    asked = _ask(gallery, meant, offered)
     busy = any(job.active for job in jobs.jobs())
     if asked is not None:
         try:
@@ -50,7 +47,7 @@ def choose(gallery: Gallery) -> str:
         except AinaError as error:
             st.error(plain(error))
             return kind
-        jobs.start(f"{_NAMES[kind]}: {gallery.name}", arguments(settings))
+        jobs.start(f"{meant.title}: {gallery.name}", arguments(settings))
         _look_at("")  # the new one, when it is done
         st.rerun()
     if busy:
@@ -58,20 +55,20 @@ def choose(gallery: Gallery) -> str:
     return kind
 
 
-def _ask(gallery: Gallery, kind: str, offered: Sequence[str]) -> dict[str, Any] | None:
+def _ask(gallery: Gallery, kind: Kind, offered: Sequence[str]) -> dict[str, Any] | None:
     """Draw models, originals and settings; return them in the one run that follows a click."""
     left, middle, right = st.columns([4, 2, 1], vertical_alignment="bottom")
     usual = [m for m in gallery.models() if m in offered] or list(offered[:1])
-    key = f"robustness.models.{kind}.{gallery.name}"  # another gallery has other models
+    key = f"robustness.models.{kind.name}.{gallery.name}"  # another gallery has other models
     chosen = left.multiselect("Models", offered, default=usual, key=key)
     count = middle.number_input(
-        "Queries" if kind == "retrieval" else "Originals",
+        kind.drawn.capitalize(),
         min_value=2,
         value=None,
         placeholder="all",
         help="So many are drawn at random, the same for every model and every time; leave it empty "
         "for all. Of the demo, the photographs themselves are the originals.",
-        key=f"robustness.originals.{kind}",
+        key=f"robustness.originals.{kind.name}",
     )
     changes, ks, seed = _more(kind)
     busy = any(job.active for job in jobs.jobs())
@@ -94,29 +91,28 @@ def _ready() -> list[str]:
     return [variant for name in names for variant in (name, f"{name}@{FAST}")]
 
 
-def _more(kind: str) -> tuple[tuple[str, ...], tuple[int, ...], int]:
+def _more(kind: Kind) -> tuple[tuple[str, ...], tuple[int, ...], int]:
     """Draw the settings that seldom change: changes, ks and the seed."""
     changes: tuple[str, ...] = ()
     ks: tuple[int, ...] = ()
     with st.expander("Settings", icon=":material/tune:"):
-        if kind != "retrieval":
-            usual = "modifications" if kind == "modifications" else "profiles"
+        if kind.changes:
             changes = tuple(
                 st.multiselect(
                     "Changes",
                     [*SETS, *MODIFICATIONS, *PROFILES],
-                    default=[usual],
+                    default=[kind.changes],
                     format_func=_set_name,
-                    key=f"robustness.changes.{kind}",
+                    key=f"robustness.changes.{kind.name}",
                 )
             )
-        if kind in _USUAL_KS:
+        if kind.ks:
             ks = tuple(
                 st.multiselect(
                     "Neighbours that are judged (k)",
-                    _KS,
-                    default=_USUAL_KS[kind],
-                    key=f"robustness.ks.{kind}",
+                    sorted({*_KS, *kind.ks}),
+                    default=kind.ks,
+                    key=f"robustness.ks.{kind.name}",
                 )
             )
         seed = st.number_input("Seed", min_value=0, value=0, key="robustness.seed", width=160)
@@ -124,9 +120,7 @@ def _more(kind: str) -> tuple[tuple[str, ...], tuple[int, ...], int]:
 
 
 def _set_name(name: str) -> str:
-    return {"modifications": "the 18 modifications", "profiles": "the five profiles"}.get(
-        name, name
-    )
+    return SET_TITLES.get(name, name)
 
 
 def arguments(settings: Settings) -> list[str]:
@@ -154,8 +148,8 @@ def earlier(gallery: Gallery, kind: str) -> str | None:
             st.warning(plain(f"The link names a study that is not here: {wanted!r}."))
     if not ids:
         st.info(
-            f"No study of {_NAMES[kind].lower()} was run of this gallery yet. Choose models above "
-            "and run one; every figure comes with a 95% interval."
+            f"No study of {KINDS[kind].title.lower()} was run of this gallery yet. Choose models "
+            "above and run one; every figure comes with a 95% interval."
         )
         return None
     newest = next(iter(ids))
@@ -181,7 +175,7 @@ def describe(study_id: str, settings: Settings) -> str:
     day, time = study_id[:8], study_id[9:13]
     when = f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:]} UTC"
     many = "all" if settings.originals is None else f"{settings.originals:,}"
-    what = "queries" if settings.kind == "retrieval" else "originals"
+    what = KINDS[settings.kind].drawn
     changes = _changes_name(settings.changes)
     return f"{when} · {', '.join(settings.models)} · {many} {what}{changes} · seed {settings.seed}"
 

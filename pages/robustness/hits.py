@@ -10,7 +10,10 @@ import streamlit as st
 
 from aina_core.gallery import Gallery
 from aina_core.studies import Run
-from aina_core.studies import shown as drawing
+from aina_core.studies.hits import curves
+from aina_core.studies.recovery import recovered_bars
+from aina_core.studies.retrieval import confusion_figure, label_table
+from aina_core.studies.shown import cost_line
 from pages.robustness.cards import Pair, Shown, original_card, show_pairs, version_card
 from ui import state
 from ui.components import Card, Picture, plot
@@ -27,13 +30,13 @@ _ROW = 6  # cards
 def show_recovery(gallery: Gallery, run: Run) -> None:
     """Draw the curves, which versions are found again, and those that are not."""
     st.subheader("How many are found, and how many of the found are right")
-    plot(drawing.curves(run), key="robustness-curves", name=f"{run.id}-curves")
+    plot(curves(run), key="robustness-curves", name=f"{run.id}-curves")
     st.caption(
         "Dashed: the best that can be, when every first hit is a version. By exact search; the "
         "table says what the index loses."
     )
     st.subheader("Which versions are found again")
-    plot(drawing.recovered_bars(run), key="robustness-recovered", name=f"{run.id}-recovered")
+    plot(recovered_bars(run), key="robustness-recovered", name=f"{run.id}-recovered")
     st.subheader("Image by image")
     model = _model(run)
     counts = run.results["by_count"][model]
@@ -57,7 +60,7 @@ def _model(run: Run) -> str:
         width=400,
         **state.bind_setting("robustness.model", chosen, models[0]),
     )
-    st.caption(plain(drawing.cost_line(run.results["costs"][chosen])))
+    st.caption(plain(cost_line(run.results["costs"][chosen])))
     return chosen
 
 
@@ -115,17 +118,17 @@ def _image(gallery: Gallery, run: Run, at: int, recovered: np.ndarray, found: np
 def show_retrieval(gallery: Gallery, run: Run) -> None:
     """Draw labels, which label the neighbours have, and examples of a cell."""
     if len(run.settings.ks) > 1:
-        plot(drawing.curves(run), key="robustness-curves", name=f"{run.id}-curves")
+        plot(curves(run), key="robustness-curves", name=f"{run.id}-curves")
     st.subheader("Label by label")
     model = _model(run)
-    header, lines = drawing.label_table(run, model)
+    header, lines = label_table(run, model)
     st.dataframe(
         pd.DataFrame(lines, columns=header),
         hide_index=True,
         height="content" if len(lines) <= 8 else 320,
     )
     st.subheader("Which label do the neighbours have?")
-    figure, kept = drawing.confusion_figure(run, model)
+    figure, kept = confusion_figure(run, model)
     names = run.results["label_names"]
     if len(kept) < len(names):
         st.caption(

@@ -11,8 +11,13 @@ import streamlit as st
 from aina_core.gallery import Gallery
 from aina_core.numbers import decimal_text, estimate_text, percentile_text
 from aina_core.studies import Run
-from aina_core.studies import shown as drawing
-from aina_core.studies.verdict import by_separation
+from aina_core.studies.modifications import (
+    SHOWN,
+    by_separation,
+    change_table,
+    heat_table,
+    multiples,
+)
 from pages.robustness.cards import Pair, Shown, original_card, show_pairs, version_card
 from ui import state
 from ui.components import Card, Picture, plot
@@ -24,11 +29,11 @@ _PAIRS = 3  # at each end
 
 def show_modifications(gallery: Gallery, run: Run) -> None:
     """Draw models × modifications, the pairs of a cell, and all distributions under a model."""
-    shown = one_of("robustness.shown", drawing.SHOWN, "auc")
+    shown = one_of("robustness.shown", SHOWN, "auc")
     st.segmented_control(
         "Shown",
-        list(drawing.SHOWN),
-        format_func=drawing.SHOWN.__getitem__,
+        list(SHOWN),
+        format_func=SHOWN.__getitem__,
         required=True,
         help="Separation: the chance that a version is nearer to its original than to another "
         "image. Percentile: how many random pairs lie below the median similarity.",
@@ -36,7 +41,7 @@ def show_modifications(gallery: Gallery, run: Run) -> None:
     )
     models, changes = by_separation(run.results), run.settings.changes
     clicked = plot(
-        drawing.modification_table(run, shown),
+        heat_table(run, shown),
         key="robustness-table",
         name=f"{run.id}-{shown}",
         pictures=[Picture(name, "") for name in (*models, *changes)],
@@ -49,8 +54,8 @@ def show_modifications(gallery: Gallery, run: Run) -> None:
     model, change = _cell(run)
     _pairs(gallery, run, model, change)
     st.subheader(plain(f"All similarities under {model}"))
-    plot(drawing.multiples(run, model), key="robustness-multiples", name=f"{run.id}-similarities")
-    header, lines = drawing.change_table(run, model)
+    plot(multiples(run, model), key="robustness-multiples", name=f"{run.id}-similarities")
+    header, lines = change_table(run, model)
     with st.expander("As numbers", icon=":material/table:"):
         st.dataframe(pd.DataFrame(lines, columns=header), hide_index=True, height="content")
 

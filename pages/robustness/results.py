@@ -9,13 +9,25 @@ import streamlit as st
 
 from aina_core.csv_files import csv_text
 from aina_core.gallery import Gallery
-from aina_core.studies import Run, shown, studies
-from aina_core.studies.tables import HEADER, cells, compare, rows
+from aina_core.studies import KINDS, Run, shown, studies
+from aina_core.studies.compare import compare
+from aina_core.studies.kind import Table
+from aina_core.studies.kinds import figure_table, model_table
+from aina_core.studies.published import published_table
 from pages.robustness import cache, choose, hits, modifications
 from ui import navigation, state
+from ui.components import plot
 from ui.text import plain
 
 _LINES = 400  # of a table on the page; the CSV has all
+
+
+# Kinds with pictures to click on; of another, the page shows the sections of its report.
+_SHOWN = {
+    "modifications": modifications.show_modifications,
+    "recovery": hits.show_recovery,
+    "retrieval": hits.show_retrieval,
+}
 
 
 def show(gallery: Gallery, run: Run) -> None:
@@ -23,16 +35,11 @@ def show(gallery: Gallery, run: Run) -> None:
     st.markdown(f"**{plain(run.summary.verdict)}**")
     _notes(gallery, run)
     _downloads(run)
-    kind = run.settings.kind
-    if kind == "retrieval":
+    kind = KINDS[run.settings.kind]
+    if not kind.changes:
         _models(run)
-        hits.show_retrieval(gallery, run)
-    else:
-        show_kind = {
-            "modifications": modifications.show_modifications,
-            "recovery": hits.show_recovery,
-        }
-        show_kind[kind](gallery, run)
+    _SHOWN.get(kind.name, _report)(gallery, run)
+    if kind.changes:
         _models(run)
     if run.results["differences"]:
         st.subheader("Can the models be told apart?")
@@ -46,13 +53,26 @@ def show(gallery: Gallery, run: Run) -> None:
     _compare(run)
 
 
+def _report(gallery: Gallery, run: Run) -> None:
+    """Draw the sections of the study's report."""
+    for section in KINDS[run.settings.kind].sections(run):
+        st.subheader(plain(section.title))
+        if section.figure is not None:
+            key = f"robustness-{section.name}"
+            plot(section.figure, key=key, name=f"{run.id}-{section.name}")
+        if section.table is not None:
+            _table(section.table)
+        if section.note:
+            st.caption(plain(section.note))
+
+
 def _models(run: Run) -> None:
     """Draw what every model reaches, and what it costs."""
     st.subheader("The models, and what they cost")
-    _table(shown.turned(shown.model_table(run)))
+    _table(shown.transposed(model_table(run)))
     st.caption(
         "In brackets: 95% intervals by the bootstrap over "
-        + ("queries" if run.settings.kind == "retrieval" else "originals")
+        + KINDS[run.settings.kind].drawn
         + ". What a model costs was measured in the same run; memory is the whole process's."
     )
 
@@ -87,7 +107,7 @@ def _downloads(run: Run) -> None:
     )
     places[1].download_button(
         "CSV",
-        lambda: csv_text(HEADER, (cells(row) for row in rows(run.results))),
+        lambda: csv_text(*figure_table(run)),
         file_name=f"{run.id}.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -103,7 +123,7 @@ def _downloads(run: Run) -> None:
     )
 
 
-def _table(table: shown.Table) -> None:
+def _table(table: Table) -> None:
     """Draw a table of texts."""
     header, lines = table
     st.dataframe(
@@ -126,7 +146,7 @@ def _agreement(run: Run) -> None:
 
 
 def _published(run: Run) -> None:
-    header, lines = shown.published_table(run)
+    header, lines = published_table(run)
     st.subheader("Published beside ours")
     if lines:
         _table((header, lines))

@@ -53,7 +53,7 @@ def test_there_are_five_profiles() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", EVERY)
-def test_gives_a_new_rgb_image_twice_the_same_and_leaves_the_input(
+def test_returns_a_new_rgb_image_always_the_same_and_leaves_the_input(
     name: str, size: tuple[int, int]
 ) -> None:
     before = noise(*size)

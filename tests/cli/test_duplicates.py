@@ -67,14 +67,14 @@ def test_duplicates_at_what_the_gallery_suggests(twice, aina):
     assert found["suggested"] in again.out.splitlines()
 
 
-def test_to_browse_pairs_are_kept_further_down(twice, aina):
+def test_browsing_stores_pairs_further_down(twice, aina):
     run = aina("duplicates", *G, "--threshold", 0.9999, "--browse", "--json")
     assert run.json["pairs"] == 5 and run.json["threshold"] == 0.9999
     folder = twice.store("tiny").folder / "duplicates" / "exact"
     assert json.loads((folder / "manifest.json").read_text())["record"]["floor"] < 0.9
 
 
-def test_which_to_keep_and_the_table(twice, aina, tmp_path):
+def test_the_images_to_keep_and_the_table(twice, aina, tmp_path):
     choose(twice, "camera/third.jpg", ["camera/2.jpg"])
     table = tmp_path / "found.csv"
     words = ("--threshold", 0.9999, "--keep", "oldest", "--verify", "--csv", table, "--json")
@@ -146,7 +146,7 @@ def test_a_result_of_another_gallery_does_not_hold(twice, embedder, photos, tmp_
         (("--gallery", "none"), "no gallery named 'none'"),
     ],
 )
-def test_duplicates_that_cannot_be(twice, aina, options, sentence):
+def test_duplicates_options_that_are_refused(twice, aina, options, sentence):
     run = aina(
         "duplicates", *G, *(("--threshold", 0.9) if "--threshold" not in options else ()), *options
     )
@@ -154,7 +154,7 @@ def test_duplicates_that_cannot_be(twice, aina, options, sentence):
 
 
 @pytest.mark.parametrize("words", [(), ("--threshold", 0.9), ("--threshold", 0.9, "--turned")])
-def test_stopped_it_ends_well_and_stores_nothing(twice, aina, monkeypatch, words):
+def test_a_stopped_run_ends_well_and_stores_nothing(twice, aina, monkeypatch, words):
     monkeypatch.setattr("aina_core.cli.console.Terminal.stop", lambda reporter: True)
     run = aina("duplicates", *G, *words, "--json")
     assert run.status == 0 and run.json == {"stopped": True}
@@ -221,7 +221,7 @@ def test_check_with_turned(twice, photos, tmp_path, aina):
         (("a.jpg", "--gallery", "none"), "no gallery named 'none'"),
     ],
 )
-def test_a_check_that_cannot_be(twice, aina, words, sentence):
+def test_a_check_that_is_refused(twice, aina, words, sentence):
     assert sentence in refused(aina("check", *G, *words))
 
 

@@ -158,7 +158,7 @@ def csv_rows(path):
         ((), "the following arguments are required"),
     ],
 )
-def test_studies_that_cannot_be(both, aina, words, sentence):
+def test_studies_that_are_refused(both, aina, words, sentence):
     assert sentence in refused(aina("study", *words))
 
 

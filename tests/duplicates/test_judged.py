@@ -169,7 +169,7 @@ def test_the_rules(copies):
         kept(copies, "prettiest")
 
 
-def test_of_equals_the_first_id_is_kept(home, photographs, tmp_path, embedder):
+def test_the_first_id_is_kept_among_equals(home, photographs, tmp_path, embedder):
     gallery = gallery_of_pictures(
         tmp_path, dict.fromkeys(("b.png", "a.png"), photographs["coffee"])
     )
@@ -208,7 +208,7 @@ def test_a_choice_over_nothing(copies):
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"format": 2, "choices": []}', '{"format": 1, "choices": [{"keep": 1}]}']
 )
-def test_damaged_choices_are_said_and_not_overwritten(copies, text):
+def test_damaged_choices_are_reported_and_not_overwritten(copies, text):
     path = copies.gallery.folder / "duplicates.json"
     path.write_text(text)
     with pytest.raises(DamagedError, match=r"duplicates\.json"):
@@ -232,7 +232,7 @@ def test_choices_at_the_same_moment_are_all_stored(copies):
     json.loads((copies.gallery.folder / "duplicates.json").read_text())
 
 
-def test_groups_as_people_see_them(copies):
+def test_groups_by_image_ids(copies):
     choose(copies.gallery, "sharp.png", ["old.png"])
     found = gather(copies, find_pairs(copies, -1).above(-1), "oldest")
     (group,) = found.groups
@@ -298,7 +298,7 @@ def test_confirmed_pairs_are_no_chance():
     assert found.floor(100) == pytest.approx(tail[100]) and found.floor(10**9) == 0
 
 
-def test_copies_are_as_they_would_be_embedded(searcher, embedder):
+def test_copies_have_the_embeddings_of_their_pixels(searcher, embedder):
     found = suggest(searcher, embedder=lambda model: embedder)
     assert found.copies.shape == (30, 5)
     rows = np.sort(np.random.default_rng(0).choice(40, 30, replace=False))
@@ -332,7 +332,7 @@ def test_a_stopped_suggestion_is_not_stored(searcher, embedder):
     assert stored_suggestion(searcher) is None
 
 
-def test_without_weights_the_gallery_alone_says(searcher):
+def test_without_weights_the_gallery_alone_decides(searcher):
     def missing(model):
         raise WeightsMissingError("They are not here.")
 

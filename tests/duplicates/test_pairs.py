@@ -179,20 +179,20 @@ def test_a_threshold_that_is_no_cosine(home, threshold):
         find_pairs(opened(planted(20, 24, 2)), threshold)
 
 
-def test_a_way_that_there_is_not(home):
+def test_an_unknown_way(home):
     with pytest.raises(UnknownNameError, match="annoy, exact"):
         find_pairs(opened(planted(20, 24, 2)), 0.9, way="guess")
 
 
 @pytest.mark.parametrize("way", ["exact", "annoy"])
-def test_stopped_it_stores_nothing(home, way):
+def test_a_stopped_run_stores_nothing(home, way):
     searcher = opened(planted(300, 24, 20))
     with pytest.raises(StoppedError):
         find_pairs(searcher, 0.9, way=way, stop=lambda: True)
     assert stored_pairs(searcher, 0.9, way=way) is None
 
 
-def test_pairs_are_kept_and_cut(home, monkeypatch):
+def test_pairs_are_stored_and_cut(home, monkeypatch):
     searcher = opened(planted(300, 24, 20))
     found = find_pairs(searcher, 0.8)
     monkeypatch.setattr(blocked, "candidates", lambda *_: pytest.fail("it was stored"))
@@ -203,7 +203,7 @@ def test_pairs_are_kept_and_cut(home, monkeypatch):
     assert stored_pairs(searcher, 0.9) is None
 
 
-def test_damaged_pairs_are_found_again(home):
+def test_damaged_pairs_are_computed_again(home):
     searcher = opened(planted(300, 24, 20))
     found = find_pairs(searcher, 0.9)
     for path in searcher.gallery.store(MODEL).folder.glob("duplicates/exact/similarity-*.npy"):
@@ -212,7 +212,7 @@ def test_damaged_pairs_are_found_again(home):
     assert as_dict(find_pairs(searcher, 0.9)) == as_dict(found)
 
 
-def test_pairs_below_the_floor_are_not_known(home):
+def test_pairs_below_the_floor_are_refused(home):
     found = find_pairs(opened(planted(100, 24, 5)), 0.9)
     with pytest.raises(InputError, match=r"0\.800 or nearer were asked for"):
         found.above(0.8)
@@ -302,7 +302,7 @@ def test_a_chain_is_no_group():
     assert all_three.rows == (0, 1, 2) and all_three.weakest == pytest.approx(0.82)
 
 
-def test_equal_similarities_are_settled_by_rows():
+def test_ties_are_broken_by_rows():
     similarities = np.full((6, 6), 0.9)
     similarities[0, 5] = similarities[5, 0] = 0.1
     found = every_pair(similarities, 0.5)
@@ -318,7 +318,7 @@ def test_a_pair_is_taken_by_the_turn_that_makes_it_nearest():
     assert found.similarity.tolist() == np.float32([0.99, 0.95]).tolist()
 
 
-def test_a_pairs_similarity_is_what_search_says(home):
+def test_a_pair_has_the_similarity_of_search(home):
     searcher = opened(planted(200, 24, 20))
     first, second = np.array([0, 5]), np.array([199, 17])
     near = pair_similarities(np.asarray(searcher.matrix), first, second)

@@ -155,7 +155,7 @@ def test_the_second_signal_tells_look_alikes_from_copies(planted):
     assert others and not any(others)
 
 
-def test_pictures_on_their_head_are_found_when_they_are_turned(planted, tmp_path):
+def test_upside_down_pictures_are_found_by_turning(planted, tmp_path):
     embedder = load_embedder(MODEL, device="cpu")
     files = []
     for name in ("astronaut", "camera", "flower"):

@@ -8,7 +8,6 @@ from aina_core.duplicates import turned
 from aina_core.duplicates.against import Checker
 from aina_core.duplicates.pairs import TURNS, find_pairs
 from aina_core.duplicates.turned import (
-    embed_turned,
     merged,
     stored_turned,
     turn,
@@ -77,8 +76,8 @@ def test_similarities_as_by_a_plain_loop(planted, embedder):
     found = relations(planted, turned_pairs(planted, embedder, 0.97))
     matrix, expected = np.asarray(planted.matrix), {}
     for row, image_id in enumerate(planted.ids):
-        versions = embed_turned(embedder, planted.gallery.read(image_id))
-        assert versions.shape == (8, embedder.dim)
+        pixels = np.asarray(read_image(planted.gallery.root / image_id))
+        versions = embedder.embed(turn(pixels, number) for number in range(8))
         for other, other_id in enumerate(planted.ids):
             near = float(max(versions[number] @ matrix[other] for number in (1, 2, 3, 4, 6, 7)))
             if other != row and near >= 0.97:
@@ -98,7 +97,7 @@ def test_merged_with_the_pairs_as_they_are(planted, embedder):
     assert len(both) == len({*relations(planted, plain), *relations(planted, others)})
 
 
-def test_stopped_it_goes_on_where_it_was(planted, embedder, monkeypatch):
+def test_a_stopped_run_resumes(planted, embedder, monkeypatch):
     whole = relations(planted, turned_pairs(planted, embedder, 0.97))
     folder = planted.gallery.store(planted.model).folder / "duplicates" / "turned"
     for path in folder.iterdir():
@@ -123,7 +122,7 @@ def test_stopped_it_goes_on_where_it_was(planted, embedder, monkeypatch):
     assert relations(planted, stored_turned(planted, 0.98)).items() <= whole.items()
 
 
-def test_a_file_that_is_gone_is_passed_over(planted, embedder):
+def test_a_missing_file_is_ignored(planted, embedder):
     (planted.gallery.root / "turn 3.png").unlink()
     found = relations(planted, turned_pairs(planted, embedder, 0.9999))
     assert found["turn 0.png", "turn 1.png"][0] == "mirrored"
@@ -142,7 +141,7 @@ def test_a_turned_query_finds_its_original(planted, embedder, photos):
     assert both.nearest.turn == TURNS[4], "what was done to the file to find it"
     assert plain.nearest.neighbour.similarity < both.nearest.neighbour.similarity
     with pytest.raises(ImageError):
-        embed_turned(embedder, b"no picture")
+        Checker(searcher, embedder, 0.999).check_bytes("x.png", b"no picture")
 
 
 def test_on_the_command_line(planted, aina):

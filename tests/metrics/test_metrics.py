@@ -72,7 +72,7 @@ def test_precision_recall_and_f1_are_scikit_learns_of_the_first_k_taken_for_rele
             assert metrics.precision(row[None], k)[0] == pytest.approx(expected)
 
 
-def test_a_list_that_is_shorter_than_k():
+def test_a_list_shorter_than_k():
     relevant = np.array([[True, False, True]])
     assert metrics.precision(relevant, 5) == pytest.approx(2 / 5)
     assert metrics.average_precision(relevant, 5) == pytest.approx((1 + 2 / 3) / 2)
@@ -154,7 +154,7 @@ def test_resamples_of_the_area_against_a_plain_loop(scores, each):
         assert value == pytest.approx(metrics.roc_auc(some, np.array(others).ravel()))
 
 
-def test_a_resample_without_a_pair_is_passed_over():
+def test_a_resample_without_a_pair_is_ignored():
     positive, negative = np.array([0.9, 0.8]), np.array([0.1, 0.2])
     pairs = np.array([[0, 1], [1, 0]])
     found = metrics.bootstrap_auc(positive, negative, pairs, seed=0, resamples=50)
@@ -162,7 +162,7 @@ def test_a_resample_without_a_pair_is_passed_over():
     assert all(np.isnan(metrics.interval(np.full(3, np.nan))))
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_intervals_cover_the_truth_at_their_level():
     rng = np.random.default_rng(0)
     held = 0
     for seed in range(200):

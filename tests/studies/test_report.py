@@ -9,9 +9,9 @@ import pytest
 from aina_core import figures, studies
 from aina_core.gallery import create, update
 from aina_core.numbers import decimal_text
-from aina_core.studies import report
-from aina_core.studies import shown as drawing
-from aina_core.studies.verdict import by_separation
+from aina_core.studies import hits, modifications, report, retrieval, shown
+from aina_core.studies.kinds import model_table
+from aina_core.studies.published import published_table
 from tests.support.studies import CHANGES, TWO
 
 
@@ -71,21 +71,21 @@ def test_names_are_text_in_a_report(home, embedder, pictures, tmp_path):
 
 def test_the_heat_table_shows_the_figures(studied):
     run = studied.runs["modifications"]
-    order = by_separation(run.results)
-    for shown in drawing.SHOWN:
-        (trace,) = drawing.modification_table(run, shown).data
+    order = modifications.by_separation(run.results)
+    for figure in modifications.SHOWN:
+        (trace,) = modifications.heat_table(run, figure).data
         for row, model in enumerate(order):
             parts = run.results["models"][model]["modifications"]
-            assert trace.z[row].tolist() == [parts[change][shown] for change in CHANGES]
+            assert trace.z[row].tolist() == [parts[change][figure] for change in CHANGES]
             assert list(trace.text[row]) == [
-                decimal_text(parts[change][shown]) for change in CHANGES
+                decimal_text(parts[change][figure]) for change in CHANGES
             ]
         assert trace.meta["rows"] == [0, 1] and trace.meta["columns"] == [2, 3, 4, 5]
 
 
 def test_small_multiples_are_histograms_of_each_change(studied):
     run = studied.runs["modifications"]
-    figure = drawing.multiples(run, "tiny")
+    figure = modifications.multiples(run, "tiny")
     assert len(figure.data) == 2 * len(CHANGES)
     titles = [figure.layout[f"xaxis{n or ''}"].title.text for n in (None, 2, 3, 4)]
     assert titles == list(CHANGES)
@@ -97,7 +97,7 @@ def test_small_multiples_are_histograms_of_each_change(studied):
 
 def test_curves_have_the_means_their_intervals_and_the_ideal(studied):
     run = studied.runs["recovery"]
-    lines = drawing.curves(run).data
+    lines = hits.curves(run).data
     assert [line.name for line in lines] == ["ideal", *TWO] * 3
     ideal, first = lines[0], lines[1]
     assert list(ideal.y) == [1, 1, 1] and ideal.line.dash == "dash"
@@ -108,10 +108,10 @@ def test_curves_have_the_means_their_intervals_and_the_ideal(studied):
 
 def test_confusion_rows_are_shares_of_a_labels_neighbours(studied):
     run = studied.runs["retrieval"]
-    shares, kept = drawing.confusion(run, "tiny")
+    shares, kept = retrieval.confusion(run, "tiny")
     assert len(kept) == 10
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    few, kept = drawing.confusion(run, "tiny", most=3)
+    few, kept = retrieval.confusion(run, "tiny", most=3)
     assert few.shape == (3, 3) and (few.sum(axis=1) <= 1 + 1e-9).all()
     names = run.results["label_names"]
     worst = run.results["confusion"]["tiny"][0]
@@ -121,34 +121,34 @@ def test_confusion_rows_are_shares_of_a_labels_neighbours(studied):
 
 def test_tables_have_costs_beside_every_model(studied):
     for run in studied.runs.values():
-        header, lines = drawing.model_table(run)
-        assert header[-4:] == drawing.COST_HEADER and {line[0] for line in lines} == set(TWO)
-        turned = drawing.turned((header, lines))
+        header, lines = model_table(run)
+        assert header[-4:] == shown.COST_HEADER and {line[0] for line in lines} == set(TWO)
+        turned = shown.transposed((header, lines))
         assert turned[0][0] == "model" and [line[0] for line in turned[1]] == header[1:]
-    assert drawing.cost_line({"reason": "gone"}) == "cost not measured"
+    assert shown.cost_line({"reason": "gone"}) == "cost not measured"
 
 
-def test_every_modification_stands_beside_random_pairs(studied):
+def test_every_modification_is_listed_beside_random_pairs(studied):
     run = studied.runs["modifications"]
-    header, lines = drawing.change_table(run, "tiny")
+    header, lines = modifications.change_table(run, "tiny")
     assert [line[0] for line in lines] == [*CHANGES, "all", "random pairs"]
     part = run.results["models"]["tiny"]["modifications"]["mirrored"]
     assert lines[0][header.index("median cosine")].startswith(decimal_text(part["median"]))
     assert lines[0][header.index("ROC AUC")].startswith(decimal_text(part["auc"]))
     base = run.results["models"]["tiny"]["baseline"]
     assert lines[-1][header.index("mean")].startswith(decimal_text(base["mean"]))
-    header, lines = drawing.agreement_table(studied.runs["retrieval"])
+    header, lines = shown.agreement_table(studied.runs["retrieval"])
     assert len(lines) == 1 and header[3:] == [f"{n} shared" for n in range(5, -1, -1)]
-    assert drawing.agreement_table(run)[1] == []
+    assert shown.agreement_table(run)[1] == []
 
 
-def test_published_stands_beside_ours(studied):
+def test_published_figures_are_listed_beside_ours(studied):
     run = studied.runs["recovery"]
-    assert drawing.published_table(run)[1] == []
+    assert published_table(run)[1] == []
     one = {"ours": "tiny", "change": "", "figure": "precision", "k": 3, "value": 0.989}
     with_one = {**one, "source": "somebody", "protocol": "otherwise"}
     changed = studies.Run(run.summary, {**run.results, "published": [with_one]}, [], {})
-    ((line),) = drawing.published_table(changed)[1]
+    ((line),) = published_table(changed)[1]
     ours = run.results["models"]["tiny"]["3"]["precision"]
     assert line[3].startswith(decimal_text(ours["mean"])) and line[4] == "0.989"
     assert line[-1] == "otherwise"

@@ -16,11 +16,12 @@ from aina_core.embedding import load_embedder
 from aina_core.errors import AinaError, DamagedError, GalleryBusyError, InputError, StoppedError
 from aina_core.gallery import Annotation, create, open_gallery, update
 from aina_core.images import read_image
+from aina_core.metrics.separation import draw_pairs
 from aina_core.progress import never, silent
-from aina_core.studies import store
-from aina_core.studies import verdict as words
-from aina_core.studies.modifications import draw_pairs, study_modifications
+from aina_core.studies import KINDS, store
+from aina_core.studies.modifications import by_mean, by_separation, study_modifications
 from aina_core.studies.published import PUBLISHED, published
+from aina_core.studies.settings import read
 from tests.support.process import start_tiny
 from tests.support.studies import CHANGES, TWO, settings
 
@@ -43,12 +44,12 @@ from tests.support.studies import CHANGES, TWO, settings
         ("retrieval", {"changes": ("mirrored",)}, "changes no images"),
     ],
 )
-def test_what_cannot_be_asked_for(tiny, kind, options, sentence):
+def test_settings_that_are_refused(tiny, kind, options, sentence):
     with pytest.raises(InputError, match=sentence):
         studies.settle(kind, "photos", options.pop("models", ("tiny",)), **options)
 
 
-def test_what_was_not_said_is_filled_in(tiny):
+def test_missing_settings_are_completed(tiny):
     made = studies.settle("modifications", "photos", ("tiny",))
     assert made.changes == tuple(MODIFICATIONS) and made.ks == () and made.originals is None
     made = studies.settle("recovery", "photos", ("tiny",), ks=(5, 1, 5))
@@ -56,13 +57,13 @@ def test_what_was_not_said_is_filled_in(tiny):
     assert studies.settle("recovery", "photos", ("tiny",)).ks == (1, 3, 5)
     both = studies.settle("recovery", "p", ("tiny",), changes=("profiles", "mirrored", "b/w"))
     assert both.changes == (*PROFILES, "mirrored")
-    assert studies.Settings.from_dict(json.loads(json.dumps(both.as_dict()))) == both
+    assert read(json.loads(json.dumps(both.as_dict()))) == both
 
 
 # ── originals ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_originals_are_all_images_or_those_that_the_labels_call_so(gallery, embedder):
+def test_originals_are_all_images_or_those_that_the_labels_mark(gallery, embedder):
     ids = [o.id for o in find_originals(gallery, None, 0)]
     assert ids == sorted(gallery.catalogue.images()) and len(ids) == 12
     assert find_originals(gallery, None, 0)[0].label == "astronaut"
@@ -98,7 +99,7 @@ def bench(tmp_path, gallery, embedder, changes=CHANGES):
     return Bench(tmp_path / "work", embedder, find_originals(gallery, None, 0), changes)
 
 
-def test_versions_are_embedded_as_their_pixels_would_be_and_never_written(
+def test_versions_have_the_embeddings_of_their_pixels_and_are_not_written(
     gallery, embedder, tmp_path
 ):
     work = bench(tmp_path, gallery, embedder)
@@ -114,7 +115,7 @@ def test_versions_are_embedded_as_their_pixels_would_be_and_never_written(
     assert {path.suffix for path in work.folder.iterdir()} == {"", ".f32", ".json", ".jsonl"}
 
 
-def test_stopped_work_goes_on_where_it_was_and_gives_the_same_bytes(gallery, embedder, tmp_path):
+def test_a_stopped_run_resumes_and_gives_the_same_bytes(gallery, embedder, tmp_path):
     whole = bench(tmp_path / "whole", gallery, embedder)
     with whole.locked():
         expected = whole.embed(gallery, progress=silent, stop=never)
@@ -148,7 +149,7 @@ def test_two_processes_do_not_do_the_same_study_at_once(gallery, embedder, tmp_p
         pass
 
 
-def test_a_file_that_is_gone_or_other_is_left_out_and_named(gallery, embedder, photos, tmp_path):
+def test_a_missing_or_changed_file_is_left_out_and_named(gallery, embedder, photos, tmp_path):
     files = sorted(photos.rglob("*.*"))
     files[0].unlink()
     files[1].write_bytes(files[2].read_bytes())
@@ -164,7 +165,7 @@ def test_a_file_that_is_gone_or_other_is_left_out_and_named(gallery, embedder, p
         studies.run(studies.settle("recovery", "mine", ("tiny",), ks=(1,)))
 
 
-def test_killed_it_goes_on_and_finds_the_same(home, gallery, tiny):
+def test_a_killed_run_resumes_and_finds_the_same(home, gallery, tiny):
     words = ["study", "modifications", "--gallery", "mine", "--models", "tiny", "--json"]
     process = start_tiny(*words)
     journals = store.folder() / ".work"
@@ -278,7 +279,7 @@ def test_differences_are_paired(studied):
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize(("count", "most"), [(7, 100), (60, 500), (6000, 400)])
-def test_pairs_are_different_pairs_of_two(count, most, ordered):
+def test_drawn_pairs_are_different_and_of_two_originals(count, most, ordered):
     pairs = draw_pairs(count, 3, ordered=ordered, most=most)
     assert len({tuple(pair) for pair in pairs.tolist()}) == len(pairs)
     assert (pairs[:, 0] != pairs[:, 1]).all() and pairs.min() >= 0 and pairs.max() < count
@@ -312,10 +313,10 @@ def test_a_raw_cosine_misleads_and_the_verdict_says_so(tiny, other_tiny):
     high, good = (results["models"][model] for model in TWO)
     assert high["overall"]["mean"] > 0.98 > good["overall"]["mean"] > 0.8
     assert high["baseline"]["mean"] > 0.97 and high["auc"] < 0.95 < 0.999 < good["auc"]
-    assert words.by_mean(results) == list(TWO) and words.by_separation(results) == list(TWO[::-1])
-    said = words.verdict("modifications", results)
+    assert by_mean(results) == list(TWO) and by_separation(results) == list(TWO[::-1])
+    said = KINDS["modifications"].verdict(results)
     assert said.startswith("other-tiny separates best: AUC 1.000 [")
-    assert "by mean similarity tiny would lead (.98" in said and "random pairs lie at .98" in said
+    assert "by mean similarity tiny would lead (0.98" in said and "random pairs lie at 0.98" in said
     assert "It is ahead of tiny by" in said and "p below 0.001" in said
     assert "The two rankings disagree" in said
 
@@ -323,11 +324,11 @@ def test_a_raw_cosine_misleads_and_the_verdict_says_so(tiny, other_tiny):
 def test_a_verdict_does_not_disagree_where_the_rankings_agree(tiny, other_tiny):
     versions = {"tiny": made_up(0.1, 0.3, 0), "other-tiny": made_up(0.1, 1.5, 1)}
     results, _, _ = study_modifications(settings("modifications", changes=CHANGES[:3]), versions)
-    said = words.verdict("modifications", results)
+    said = KINDS["modifications"].verdict(results)
     assert said.startswith("tiny separates best") and "leads by mean similarity too" in said
     assert "disagree" not in said
     alone = {"models": {"tiny": results["models"]["tiny"]}, "differences": []}
-    assert words.verdict("modifications", alone).startswith("tiny separates with AUC 1.000")
+    assert KINDS["modifications"].verdict(alone).startswith("tiny separates with AUC 1.000")
 
 
 # ── recovery ─────────────────────────────────────────────────────────────────────────────────────
@@ -440,7 +441,7 @@ def test_retrieval_against_a_plain_loop(studied, model):
     assert label["queries"] == 4
 
 
-def test_retrieval_says_what_models_cost_and_how_far_they_agree(studied):
+def test_retrieval_reports_costs_and_agreement_of_the_models(studied):
     results = studied.runs["retrieval"].results
     for model in TWO:
         cost = results["costs"][model]
@@ -455,7 +456,7 @@ def test_retrieval_says_what_models_cost_and_how_far_they_agree(studied):
     assert results["chance"] == pytest.approx(3 / 39, abs=1e-6)
 
 
-def test_images_without_a_label_or_alone_with_theirs(gallery, embedder):
+def test_images_without_a_label_or_with_one_of_their_own(gallery, embedder):
     ids = sorted(gallery.catalogue.images())
     labels = ["a", "a", "a", "b", "b", "c", *[""] * 6]
     notes = {key: Annotation(label) for key, label in zip(ids, labels, strict=True)}
@@ -473,7 +474,7 @@ def test_images_without_a_label_or_alone_with_theirs(gallery, embedder):
         studies.run(studies.settle("retrieval", "mine", ("tiny",)))
 
 
-def test_r_precision_of_equal_scores_goes_by_the_order_of_the_ids():
+def test_r_precision_breaks_ties_in_the_order_of_the_ids():
     from aina_core.studies.retrieval import _hits_among_first
 
     scores = np.array([0.5, 0.9, 0.5, -np.inf, 0.5], np.float32)
@@ -547,7 +548,7 @@ def test_a_study_that_cannot_be_written_leaves_nothing(stored, monkeypatch):
 # ── published figures ────────────────────────────────────────────────────────────────────────────
 
 
-def test_published_figures_stand_by_their_models():
+def test_published_figures_belong_to_their_models():
     assert len(PUBLISHED) == 3 * 18 + 3 * 9 + 5
     (one,) = (
         p
