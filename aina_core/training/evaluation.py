@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from aina_core.search.pairs import FEWEST
 from aina_core.studies.modifications import draw_pairs
 from aina_core.training.batches import able
 from aina_core.training.plan import Plan
+from aina_core.training.settings import Settings
 
 #: The figures, in the order in which they are shown.
 FIGURES = (
@@ -21,6 +23,8 @@ FIGURES = (
     *("recovery_precision@1", "recovery_precision@3", "recovery_precision@5", "auc"),
 )
 K = 5
+#: What is judged: all changes, and, where some are held out, those alone.
+ALL, UNSEEN = "all", "unseen"
 #: Places of originals and columns of versions → unit rows, float32 (b, dim).
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: Two lots of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
@@ -175,6 +179,41 @@ class Judged:
         return np.stack(list(columns), axis=1).astype(np.float64)
 
 
+def validation_score(rows: Rows, made: Plan, logits: Logits | None = None) -> float:
+    """Return the retrieval score on validation originals, for positives of the kind trained on.
+
+    By labels, or groups of a pairs file, it is precision@5 of their search among themselves and the
+    training originals; else the mean over them of precision@k of the search for their k changed
+    versions.
+
+    Under a head for pairs the nearest by cosine are ranked by its probability
+    (`evaluation.nearest_others`), since that is what such a training makes: over a frozen trunk no
+    embedding changes, so that retrieval by the embedding alone would stay as it began.
+
+    Args:
+        rows: gives unit rows.
+        made: the plan.
+        logits: of a head for pairs; None where there is none.
+
+    Returns:
+        In [0, 1]; NaN where a row is not finite: what is near to such a row says nothing.
+    """
+    if made.by_code:
+        places, asked = made.label_queries()
+        found = rows(places, np.zeros_like(places))
+        if not np.isfinite(found).all():
+            return math.nan
+        relevant = label_hits(found, made.codes[places], asked, logits)
+        return float(metrics.precision(relevant, K).mean())
+    places, columns = made.checked, made.check_columns
+    grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
+    versions = rows(*grid).reshape(len(places), len(columns), -1)
+    if not np.isfinite(versions).all():
+        return math.nan
+    k = len(columns) - 1
+    return float(metrics.precision(recovery_hits(versions, k, logits), k).mean())
+
+
 def compare(before: Judged, after: Judged, seed: int) -> dict[str, list[float] | None]:
     """Return for each figure the interval of after − before, paired over queries.
 
@@ -217,6 +256,33 @@ def gained(before: Judged, after: Judged, seed: int) -> dict[str, Any]:
         "intervals": compare(before, after, seed),
         "recovery_r_precision": compare_r_precision(before, after, seed),
     }
+
+
+def gains(
+    settings: Settings,
+    before: Mapping[str, Judged],
+    after: Mapping[str, Judged],
+    ranked: Mapping[str, Judged],
+) -> dict[str, Any]:
+    """Return the parts of the table at the end.
+
+    Args:
+        settings: what was asked for.
+        before: by part, of the untrained network or the frozen trunk.
+        after: by part, of the trained network's embeddings.
+        ranked: by part, with neighbours ranked by a head for pairs; empty where there is none.
+
+    Returns:
+        A part with {"before", "after", "intervals", "recovery_r_precision"}, with "reranked" and
+        "unseen" in it, which are such parts, where they apply.
+    """
+    parts = {name: gained(judged, after[name], settings.seed) for name, judged in before.items()}
+    for name, judged in ranked.items():
+        parts[name]["reranked"] = gained(before[name], judged, settings.seed)
+    found = parts[ALL]
+    if UNSEEN in parts:
+        found["unseen"] = {"changes": list(settings.hold_out), **parts[UNSEEN]}
+    return found
 
 
 def table(part: Mapping[str, Any]) -> list[list[str]]:

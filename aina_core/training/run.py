@@ -6,6 +6,8 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,32 @@ from aina_core.disk import paths
 from aina_core.disk.locks import alone
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import GalleryBusyError, InputError
-from aina_core.gallery import open_gallery
-from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
+from aina_core.gallery import Gallery, open_gallery
+from aina_core.models import checksum, get
+from aina_core.models.trained import FORMAT, MANIFEST, WEIGHTS, folder, recipe_of, valid_name
 from aina_core.progress import Progress, Stop, never, silent
-from aina_core.training.calibrating import calibrate
 from aina_core.training.checkpoints import Checkpoint, Curves, Spent, write_tensors
-from aina_core.training.evaluation import Judged, Logits
+from aina_core.training.evaluation import ALL, UNSEEN, Judged, Logits, gains, validation_score
 from aina_core.training.inputs import FrozenTrunk, Inputs
 from aina_core.training.loop import Training, fit, trained_state
 from aina_core.training.networks import architecture, beginning
 from aina_core.training.objectives import objective
-from aina_core.training.pair_head import held_out_pairs, logits_of, pair_accuracy, validation_pairs
+from aina_core.training.pair_head import (
+    calibrate,
+    head_logits,
+    held_out_pairs,
+    logits_of,
+    pair_accuracy,
+    validation_pairs,
+)
 from aina_core.training.pairs_file import store_pairs
 from aina_core.training.plan import Plan, plan, rows_of, sampler
-from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
 from aina_core.training.stored import put_aside
-from aina_core.training.validating import validation_score
 
 #: A model's name → the loaded model.
 Load = Callable[[str], Embedder]
+_LIBRARIES = ("numpy", "pillow", "pytorch-metric-learning", "torch", "torchvision")
 _UNUSED_SECONDS = 14 * 24 * 3600.0
 
 
@@ -92,7 +100,7 @@ def train(
         finally:
             spent.note()
         result = run.result(curves, found, spent.seconds())
-        record = manifest_of(settings, made, gallery, curves, result)
+        record = _manifest(settings, made, gallery, curves, result)
         _register(settings, record, run.state, checkpoint.folder)
         aside = put_aside(checkpoint.folder)
     shutil.rmtree(aside, ignore_errors=True)
@@ -119,7 +127,8 @@ class _Run:
         self.inputs = Inputs(rows, recipe_of(architecture(settings)), device)
         at_rest = settings.frozen and self.inputs.are_pictures
         self._trunk = FrozenTrunk(self.inputs, self.network, rows.at.shape) if at_rest else None
-        self._logits = self._pair_logits if architecture(settings).pair else None
+        pair = architecture(settings).pair
+        self._logits = head_logits(self.network, device, pair) if pair else None
 
     def train(self, key: str) -> tuple[Curves, dict[str, Any]]:
         """Train, and return how it went and what was gained."""
@@ -204,17 +213,43 @@ class _Run:
         parts = {ALL: self.made.changes, **({UNSEEN: held} if held else {})}
         return {part: Judged(rows, self.made, names, seed, logits) for part, names in parts.items()}
 
-    def _pair_logits(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """What the head says of pairs, the same whichever of the two comes first."""
-        import torch
 
-        with torch.inference_mode():
-            one, other = (torch.from_numpy(each).to(self.device) for each in (first, second))
-            logits = self.network.pair_logits(one, other)
-            if self.settings.combine == "concat":
-                logits = (logits + self.network.pair_logits(other, one)) / 2
-            found: np.ndarray = logits.float().cpu().numpy()
-        return found
+def _manifest(
+    settings: Settings, made: Plan, gallery: Gallery, curves: Curves, result: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest of a trained model, but for the checksum of its weights.
+
+    Args:
+        settings: what was asked for.
+        made: who was trained on and held out.
+        gallery: of the originals.
+        curves: how it went.
+        result: what the command line prints.
+    """
+    base = settings.model
+    ids = {
+        part: [made.originals[place].id for place in getattr(made.split, part)]
+        for part in ("train", "validation", "test")
+    }
+    return {
+        "format": FORMAT,
+        "name": settings.name,
+        "kind": settings.kind,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "architecture": architecture(settings).as_dict(),
+        "trunk_trained": not settings.frozen,
+        "base_sha256": checksum(get(base).weights.locate()) if base else "",
+        "settings": settings.as_dict(),
+        "data": {
+            "gallery": gallery.name,
+            "folder": str(gallery.root),
+            "catalogue": gallery.catalogue.version(),
+            "split": ids,
+        },
+        "curves": curves.as_dict(),
+        "result": result,
+        "versions": {name: version(name) for name in _LIBRARIES},
+    }
 
 
 def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:

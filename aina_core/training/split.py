@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.training.settings import VALIDATION_SHARE
 
 _FEWEST = 2
+_VALIDATION_SHARE = 0.2  # of the families that are not held out for the end
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def split(families: np.ndarray, test_share: float, seed: int) -> Split:
     names = np.unique(families)
     drawn = np.random.default_rng(seed).permutation(names)
     held = round(len(names) * test_share)
-    checked = max(round((len(names) - held) * VALIDATION_SHARE), 1)
+    checked = max(round((len(names) - held) * _VALIDATION_SHARE), 1)
     parts = (drawn[held + checked :], drawn[held : held + checked], drawn[:held])
     train, validation, test = (np.flatnonzero(np.isin(families, part)) for part in parts)
     if min(map(len, (train, validation, test))) < _FEWEST:

@@ -15,9 +15,8 @@ from aina_core.models import ModelName
 from aina_core.models.trained import trained
 from aina_core.training import KINDS, Settings, settle, unfinished
 from aina_core.training.command import arguments
-from aina_core.training.settings import AUTOENCODERS, USUAL_POSITIVES
-from pages.train import cache
-from pages.train import settings as training_settings
+from aina_core.training.options import AUTOENCODERS, USUAL_POSITIVES
+from pages.train import cache, settings
 from ui import state
 from ui.settings import one_of
 from ui.text import plain
@@ -72,22 +71,22 @@ def form(gallery: Gallery) -> None:
     if basics.keywords.get("model", "") is None and kind == "adapter":
         st.info("No model can be used here yet; the Models page says how to get one.")
         return
-    chosen = training_settings.draw(kind, gallery.name, basics.keywords)
-    settings, problem = _settled(kind, gallery, name or usual, {**basics.keywords, **chosen})
+    chosen = settings.draw(kind, gallery.name, basics.keywords)
+    settled, problem = _settled(kind, gallery, name or usual, {**basics.keywords, **chosen})
     problem = basics.lacking or problem
     busy = any(job.active for job in jobs.jobs())
     start = right.button(
         "Train",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=busy or settings is None or bool(problem),
+        disabled=busy or settled is None or bool(problem),
         width="stretch",
         help="One job runs at a time; see the sidebar." if busy else None,
     )
     if problem:
         (st.info if problem == _NO_PAIRS else st.error)(plain(problem))
-    elif start and settings is not None:
-        _start(gallery, settings)
+    elif start and settled is not None:
+        _start(gallery, settled)
 
 
 def _free_name(gallery: Gallery, kind: str) -> str:
@@ -154,17 +153,17 @@ def _settled(
 ) -> tuple[Settings | None, str]:
     """Return the settings, and one sentence if they, or the gallery, cannot be trained by."""
     try:
-        settings = settle(kind, gallery.name, name, **keywords)
+        settled = settle(kind, gallery.name, name, **keywords)
     except AinaError as error:
         return None, str(error)
-    return settings, cache.training_problem(gallery, settings)
+    return settled, cache.training_problem(gallery, settled)
 
 
-def _start(gallery: Gallery, settings: Settings) -> None:
-    if problem := cache.training_problem(gallery, settings, whole=True):
+def _start(gallery: Gallery, settled: Settings) -> None:
+    if problem := cache.training_problem(gallery, settled, whole=True):
         st.error(plain(problem))
         return
-    jobs.start(f"Train {settings.name}: {NAMES[settings.kind]}", arguments(settings))
+    jobs.start(f"Train {settled.name}: {NAMES[settled.kind]}", arguments(settled))
     view = {name: kept for name, kept in state.current().view.items() if name != "train.model"}
     state.change(view=view)  # the new one is shown when it is done
     st.rerun()

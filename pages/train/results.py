@@ -13,7 +13,7 @@ from aina_core import figures, training
 from aina_core.gallery import Gallery
 from aina_core.training import TrainedModel
 from aina_core.training.evaluation import table
-from aina_core.training.settings import AUTOENCODERS
+from aina_core.training.options import AUTOENCODERS
 from pages.train import pictures
 from pages.train.form import NAMES
 from pages.train.live import curves_told
