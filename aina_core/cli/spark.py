@@ -35,6 +35,17 @@ def _spark_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace finished results")
 
 
+def _work(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
+    """The keywords that all work on Spark takes."""
+    return {
+        "master": options.master,
+        "settings": dict(options.conf),
+        "overwrite": options.overwrite,
+        "progress": reporter.progress,
+        "stop": reporter.stop,
+    }
+
+
 def _setting(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found or not name.startswith("spark."):
@@ -69,11 +80,7 @@ def _index(options: argparse.Namespace, reporter: Reporter) -> str:
         str(chosen_name(options.model)),
         options.out,
         labels=options.labels,
-        master=options.master,
-        settings=dict(options.conf),
-        overwrite=options.overwrite,
-        progress=reporter.progress,
-        stop=reporter.stop,
+        **_work(options, reporter),
     )
     reporter.end(0, "")
     unread = f"; {len(report.unreadable)} sub-folders cannot be read" if report.unreadable else ""
@@ -130,11 +137,7 @@ def _neighbours(options: argparse.Namespace, reporter: Reporter) -> str:
         options.out,
         method=options.method,
         sample=options.sample,
-        master=options.master,
-        settings=dict(options.conf),
-        overwrite=options.overwrite,
-        progress=reporter.progress,
-        stop=reporter.stop,
+        **_work(options, reporter),
     )
     reporter.end(0, "")
     recall = (
@@ -162,11 +165,7 @@ def _duplicates(options: argparse.Namespace, reporter: Reporter) -> str:
         options.out,
         method=options.method,
         rule=options.keep,
-        master=options.master,
-        settings=dict(options.conf),
-        overwrite=options.overwrite,
-        progress=reporter.progress,
-        stop=reporter.stop,
+        **_work(options, reporter),
     )
     reporter.end(0, "")
     line = (

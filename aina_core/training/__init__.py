@@ -1,4 +1,4 @@
-"""Training: networks that fit a gallery, and what they gain over what they began as."""
+"""Training: networks fitted to a gallery, and what they gain over what they started from."""
 
 from aina_core.training.options import KINDS
 from aina_core.training.run import train

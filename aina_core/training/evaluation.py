@@ -1,4 +1,4 @@
-"""How good embeddings of held-out originals are, before and after, with paired intervals."""
+"""How well embeddings of held-out originals retrieve: before and after, with paired intervals."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ from aina_core.training.settings import Settings
 
 #: The figures, in the order in which they are shown.
 FIGURES = (
-    *("precision@5", "map@5"),
-    *("recovery_precision@1", "recovery_precision@3", "recovery_precision@5", "auc"),
+    "precision@5",
+    "map@5",
+    "recovery_precision@1",
+    "recovery_precision@3",
+    "recovery_precision@5",
+    "auc",
 )
 K = 5
-#: What is judged: all changes, and, where some are held out, those alone.
+#: The parts of the table: all changes, and, where some are held out, those alone.
 ALL, UNSEEN = "all", "unseen"
 #: Places of originals and columns of versions → unit rows, float32 (b, dim).
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
-#: Two lots of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
+#: Two matrices of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
 Logits = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _KS = (1, 3, 5)
@@ -43,10 +47,10 @@ def nearest_others(
     Args:
         queries: float32 (q, dim), unit rows.
         rows: float32 (n, dim), unit rows.
-        own: int64 (q,), where each query stands in `rows`.
+        own: int64 (q,), the row of each query.
         k: how many.
-        logits: of a head for pairs: the `FEWEST` (or k) nearest by cosine are put into its
-            order, the most likely first; equal ones stay as the cosine has them.
+        logits: of a head for pairs: the `FEWEST` (or k) nearest by cosine are sorted by it, the
+            most likely first; ties stay in the order of the cosine.
     """
     wanted = min(k if logits is None else max(k, FEWEST), len(rows) - 1)
     found = np.empty((len(queries), wanted), np.int64)
@@ -81,7 +85,7 @@ def label_hits(
 
 
 def recovery_hits(versions: np.ndarray, k: int = K, logits: Logits | None = None) -> np.ndarray:
-    """Return whether each of the k nearest of an original is a version of it, bool (n, ≤ k).
+    """Return whether each of the k nearest to an original is a version of it, bool (n, ≤ k).
 
     All originals and all their versions are searched, the querying original left out.
 
@@ -99,12 +103,12 @@ def recovery_hits(versions: np.ndarray, k: int = K, logits: Logits | None = None
 
 
 class Judged:
-    """What one model reaches on the held-out originals.
+    """The figures of one model on the held-out originals.
 
     Attributes:
         by_query: for each figure but "auc" its value for each query, float64 (q,).
-        positive: float64 (n, c), similarities of originals to their versions.
-        negative: float64 (p, c), to versions of other originals.
+        positive: float64 (n, c), similarities of originals to their own versions.
+        negative: float64 (p, c), similarities to versions of other originals.
         r_precision: float64 (n,), precision@c of the search for the c versions of each original;
             finer than the others where these are near 1. Empty where it does not apply.
         figures: the figures; None for one that does not apply.
@@ -114,8 +118,8 @@ class Judged:
         made: the plan, whose test originals query.
         changes: the names of those that are judged.
         seed: of the draw of pairs.
-        logits: of a head for pairs, where that ranks what is nearest by cosine (`nearest_others`);
-            then they are also the similarities of "auc".
+        logits: of a head for pairs that ranks the nearest (`nearest_others`); "auc" is then
+            computed from them too.
     """
 
     def __init__(
@@ -180,15 +184,14 @@ class Judged:
 
 
 def validation_score(rows: Rows, made: Plan, logits: Logits | None = None) -> float:
-    """Return the retrieval score on validation originals, for positives of the kind trained on.
+    """Return the retrieval score on validation originals that early stopping goes by.
 
-    By labels, or groups of a pairs file, it is precision@5 of their search among themselves and the
-    training originals; else the mean over them of precision@k of the search for their k changed
-    versions.
+    Where positives are labels or pairs of a file, it is their mean precision@5 in a search among
+    themselves and the training originals; else their mean precision@k in a search for the k changed
+    versions of each.
 
-    Under a head for pairs the nearest by cosine are ranked by its probability
-    (`evaluation.nearest_others`), since that is what such a training makes: over a frozen trunk no
-    embedding changes, so that retrieval by the embedding alone would stay as it began.
+    A head for pairs ranks the nearest (see `nearest_others`), since that is what is trained: over a
+    frozen trunk embeddings stay the same, and retrieval by them alone would never change.
 
     Args:
         rows: gives unit rows.
@@ -196,7 +199,7 @@ def validation_score(rows: Rows, made: Plan, logits: Logits | None = None) -> fl
         logits: of a head for pairs; None where there is none.
 
     Returns:
-        In [0, 1]; NaN where a row is not finite: what is near to such a row says nothing.
+        In [0, 1]; NaN where a row is not finite.
     """
     if made.by_code:
         places, asked = made.label_queries()
@@ -218,8 +221,8 @@ def compare(before: Judged, after: Judged, seed: int) -> dict[str, list[float] |
     """Return for each figure the interval of after − before, paired over queries.
 
     Args:
-        before: of the untrained network or frozen trunk.
-        after: of the trained one, on the same originals.
+        before: figures of the untrained network or frozen trunk.
+        after: figures of the trained one, on the same originals.
         seed: of the bootstrap.
     """
     found: dict[str, list[float] | None] = dict.fromkeys(FIGURES)
@@ -267,10 +270,10 @@ def gains(
     """Return the parts of the table at the end.
 
     Args:
-        settings: what was asked for.
-        before: by part, of the untrained network or the frozen trunk.
-        after: by part, of the trained network's embeddings.
-        ranked: by part, with neighbours ranked by a head for pairs; empty where there is none.
+        settings: of the training.
+        before: figures of the untrained network or the frozen trunk, by part.
+        after: figures of the trained network's embeddings, by part.
+        ranked: figures with neighbours ranked by a head for pairs; empty where there is none.
 
     Returns:
         A part with {"before", "after", "intervals", "recovery_r_precision"}, with "reranked" and

@@ -1,4 +1,4 @@
-"""The network of a training as it begins: its parts, and what they are filled with."""
+"""The network of a training before the first step: its parts and their initial weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aina_core.training.settings import Settings
 
 
 def architecture(settings: Settings) -> Architecture:
-    """Return what the network of a training is made of."""
+    """Return the parts of the network of a training."""
     pair = settings.combine if settings.kind == "siamese-dense" else ""
     if settings.model:
         return Architecture(
@@ -36,12 +36,12 @@ def architecture(settings: Settings) -> Architecture:
 
 
 def beginning(settings: Settings, rows: Rows, sampler: Sampler) -> Any:
-    """Return the network before the first step: a torch module, the same for the same seed.
+    """Return the network before the first step, a torch module; the seed determines its weights.
 
     Args:
-        settings: what is asked for.
-        rows: what is trained on, for a head that begins from it.
-        sampler: says what of it belongs together.
+        settings: of the training.
+        rows: of the originals, for a whitening head.
+        sampler: says which of them belong together.
     """
     import torch
 
@@ -60,7 +60,7 @@ def beginning(settings: Settings, rows: Rows, sampler: Sampler) -> Any:
 
 
 def _whiten(head: Any, rows: Rows, sampler: Sampler, shrinkage: float) -> None:
-    """Let a head begin as what whitens the differences of training images of one group."""
+    """Initialise a head with the whitening of the differences within groups of training images."""
     import torch
 
     members = np.concatenate(sampler.pools)
@@ -87,7 +87,7 @@ def whitening(
     Args:
         rows: float32 (m, dim), unit rows.
         groups: int64 (m,).
-        shrinkage: above 0; the larger, the nearer to the identity.
+        shrinkage: above 0; the larger, the closer W is to the identity.
 
     Returns:
         float32 (dim, dim) and (dim,).

@@ -1,4 +1,4 @@
-"""Train a model: from settings to a registered model and the table of what it gained."""
+"""Train a model: from settings to a registered model with the table of its gains."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def train(
 ) -> dict[str, Any]:
     """Train a model, register it, and return what is recorded of it.
 
-    It can be stopped or killed at any moment: the same settings go on from there.
+    It can be stopped or killed at any moment: the same settings resume it.
 
     Args:
-        settings: what is asked for, see `settle`.
-        load: loads a registered model, whose embeddings are trained over.
+        settings: see `settle`.
+        load: loads the registered model whose embeddings are trained on.
         device: "cpu" or "cuda"; by default a CUDA device where there is one.
-        progress: told of every phase.
+        progress: called in every phase.
         stop: asked now and then.
 
     Returns:
@@ -72,7 +72,7 @@ def train(
     Raises:
         AinaError: the gallery or the model cannot be used, or there is too little to train on.
         StoppedError: it was stopped.
-        TrainingError: the loss is not a number any more.
+        TrainingError: the loss became infinite or NaN.
     """
     valid_name(settings.name)
     device = _device(device)
@@ -80,15 +80,19 @@ def train(
     checkpoint = Checkpoint(settings)
     what = f"training a model named {settings.name}"
     with alone(checkpoint.folder, what), _own_randomness(), _repeatable():
-        valid_name(settings.name)  # another process may have ended it meanwhile
+        valid_name(settings.name)  # another process may have finished it meanwhile
         made = plan(settings, gallery)
         key = made.key()
-        checkpoint.begin(key)  # refuses another training before anything of this one is touched
+        checkpoint.begin(key)  # refuses to touch the files of another training
         spent = Spent(checkpoint.folder)
         progress = spent.noting(progress)
         try:
             rows = rows_of(
-                *(settings, made, gallery, recipe_of(architecture(settings)), load),
+                settings,
+                made,
+                gallery,
+                recipe_of(architecture(settings)),
+                load,
                 (_shared_folder(), checkpoint.folder),
                 progress=progress,
                 stop=stop,
@@ -108,7 +112,7 @@ def train(
 
 
 class _Run:
-    """One training with its network and rows."""
+    """A training with its network and rows."""
 
     def __init__(
         self,
@@ -131,9 +135,9 @@ class _Run:
         self._logits = head_logits(self.network, device, pair) if pair else None
 
     def train(self, key: str) -> tuple[Curves, dict[str, Any]]:
-        """Train, and return how it went and what was gained."""
+        """Train, and return the curves and the table of gains."""
         settings, made = self.settings, self.made
-        # a registered trunk is held against its own features, whatever the head begins as
+        # a registered trunk is compared with its own features, however the head is initialised
         phase, method = "judging the network as it is", "features" if settings.model else "forward"
         before = self._judge(self._rows(method, phase))
         training = Training(
@@ -180,14 +184,14 @@ class _Run:
         }
 
     def _given_pairs(self) -> dict[str, Any]:
-        """How many pairs of a file joined originals, and how many say nothing of them."""
+        """How many pairs of a file joined originals, and how many did not."""
         given, used = len(self.settings.pairs), self.made.pairs_used
         return {"given_pairs": {"used": used, "passed_over": given - used}} if given else {}
 
     def _rows(self, method: str, phase: str = "") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """Return what makes rows by a method of the network; progress is told where it has a phase.
+        """Return what makes unit rows by a method of the network.
 
-        Between epochs it has none: the phase is then that of training.
+        Progress is reported only with a phase; between epochs the phase stays "training".
         """
         unit_rows, embed = self.inputs.unit_rows, getattr(self.network, method)
         if self._trunk is not None:
@@ -207,7 +211,7 @@ class _Run:
         rows: Callable[[np.ndarray, np.ndarray], np.ndarray],
         logits: Logits | None = None,
     ) -> dict[str, Judged]:
-        """Judge by all changes, and by those alone that training has not seen."""
+        """Judge by all changes, and by those that training has not seen."""
         self.network.eval()
         held, seed = self.settings.hold_out, self.settings.seed
         parts = {ALL: self.made.changes, **({UNSEEN: held} if held else {})}
@@ -217,13 +221,13 @@ class _Run:
 def _manifest(
     settings: Settings, made: Plan, gallery: Gallery, curves: Curves, result: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the manifest of a trained model, but for the checksum of its weights.
+    """Return the manifest of a trained model, without the checksum of its weights.
 
     Args:
-        settings: what was asked for.
-        made: who was trained on and held out.
+        settings: of the training.
+        made: its plan.
         gallery: of the originals.
-        curves: how it went.
+        curves: of the training.
         result: what the command line prints.
     """
     base = settings.model
@@ -253,10 +257,10 @@ def _manifest(
 
 
 def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
-    """Put a trained model in its place, in one step.
+    """Move a trained model into place, in one step.
 
-    It is made in the folder of its run, so that a process that is killed leaves it there, for the
-    next one to make anew or for whoever deletes the training.
+    It is made in the folder of its run, so that what a killed process leaves is replaced by the
+    next one, or deleted with the training.
     """
     aside = run / "model"
     shutil.rmtree(aside, ignore_errors=True)
@@ -275,7 +279,7 @@ def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any],
 
 
 def _shared_folder() -> Path:
-    """Where embeddings that trainings share are; those unused for two weeks are removed."""
+    """Return the folder of embeddings that trainings share, without those unused for two weeks."""
     shared = folder() / ".features"
     for path in shared.glob("*"):
         with contextlib.suppress(OSError, GalleryBusyError):
@@ -287,10 +291,10 @@ def _shared_folder() -> Path:
 
 
 def _device(given: str | None) -> str:
-    """Settle the device.
+    """Return the device to train on.
 
     Raises:
-        InputError: it is unknown, or not there.
+        InputError: it is unknown or missing.
     """
     from aina_core.embedding.runtimes import choose
 
@@ -299,7 +303,7 @@ def _device(given: str | None) -> str:
 
 @contextlib.contextmanager
 def _own_randomness() -> Iterator[None]:
-    """Leave torch's random numbers to others as they were."""
+    """Restore torch's random state at the end."""
     import torch
 
     with torch.random.fork_rng():
@@ -307,7 +311,7 @@ def _own_randomness() -> Iterator[None]:
 
 
 def _repeatable() -> contextlib.AbstractContextManager[Any]:
-    """On a CUDA device what computes the same each time, and in float32, as for embeddings."""
+    """Make a CUDA device deterministic, and compute in float32, as for embeddings."""
     import torch
 
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

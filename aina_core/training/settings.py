@@ -25,7 +25,7 @@ SETS: Mapping[str, tuple[str, ...]] = {
     "modifications": tuple(MODIFICATIONS),
     "profiles": tuple(PROFILES),
 }
-#: How the names of the changes begin that random augmentation makes by itself.
+#: Prefixes of the changes that random augmentation already makes.
 AUGMENTED = ("mirrored", "cropped/")
 
 

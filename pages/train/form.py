@@ -1,4 +1,4 @@
-"""The Train page's form: what to train, on what, by which settings."""
+"""The Train page's form: what to train, from what, with which settings."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _NO_PAIRS = "Choose the CSV of pairs first: two image ids a line."
 
 @dataclass(frozen=True)
 class _Basics:
-    """What the form asks for first: keywords of `settle`, and why they are not enough."""
+    """What the form asks for first: keywords of `settle`, and what is missing, as a sentence."""
 
     keywords: dict[str, Any]
     lacking: str = ""
 
 
 def form(gallery: Gallery) -> None:
-    """Draw what can be trained, and start what is asked for."""
+    """Draw the form, and start the training that it describes."""
     kind = one_of("train.kind", NAMES, "adapter")
     st.segmented_control(
         "Kind",
@@ -90,7 +90,7 @@ def form(gallery: Gallery) -> None:
 
 
 def _free_name(gallery: Gallery, kind: str) -> str:
-    """A name for the new model that nothing has yet."""
+    """A free name for the new model."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", gallery.name).strip("-_.")[:40] or "my"
     taken = {*trained(), *models.names(), *(one.name for one in unfinished())}
     names = (f"{stem}-{kind}{f'-{n}' if n > 1 else ''}" for n in range(1, len(taken) + 2))
@@ -98,7 +98,7 @@ def _free_name(gallery: Gallery, kind: str) -> str:
 
 
 def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
-    """Draw what it begins with, and what belongs together."""
+    """Draw the choice of a base model, and of what belongs together."""
     if kind in AUTOENCODERS:
         return _Basics({})
     keywords: dict[str, Any] = {"model": _base(place, kind)}
@@ -115,7 +115,7 @@ def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
     if chosen != "pairs":
         return _Basics({**keywords, "positives": chosen})
     pairs, lacking = _pairs(gallery)
-    # until there is a file any pair will do: the other settings depend only on there being some
+    # any pair will do until there is a file: the other settings depend only on there being one
     return _Basics({**keywords, "positives": None, "pairs": pairs or (("", ""),)}, lacking)
 
 
@@ -137,7 +137,7 @@ def _base(place: Any, kind: str) -> str | None:
 
 
 def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Draw the choice of a file of pairs; return them, or what they lack."""
+    """Draw the upload of a file of pairs; return them, and what is missing, as a sentence."""
     sent = st.file_uploader(
         "Pairs: a CSV of two image ids a line; a line of names may come first",
         type="csv",
@@ -151,7 +151,7 @@ def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
 def _settled(
     kind: str, gallery: Gallery, name: str, keywords: dict[str, Any]
 ) -> tuple[Settings | None, str]:
-    """Return the settings, and one sentence if they, or the gallery, cannot be trained by."""
+    """Return the settings, and a sentence if they, or the gallery, cannot be used."""
     try:
         settled = settle(kind, gallery.name, name, **keywords)
     except AinaError as error:
@@ -165,5 +165,5 @@ def _start(gallery: Gallery, settled: Settings) -> None:
         return
     jobs.start(f"Train {settled.name}: {NAMES[settled.kind]}", arguments(settled))
     view = {name: kept for name, kept in state.current().view.items() if name != "train.model"}
-    state.change(view=view)  # the new one is shown when it is done
+    state.change(view=view)  # so that the new one is shown when it is done
     st.rerun()
