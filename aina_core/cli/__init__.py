@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from aina_core import __version__, jobs
 from aina_core.cli.check import add_check
 from aina_core.cli.compare import add_agreement, add_pair
-from aina_core.cli.console import Ended, Parser, Reporter, Terminal
+from aina_core.cli.console import Completion, Ended, Parser, Reporter, Terminal
 from aina_core.cli.demo import add_demo
 from aina_core.cli.duplicates import add_duplicates
 from aina_core.cli.exchange import add_export, add_import
@@ -27,8 +27,7 @@ from aina_core.cli.labels import add_labels
 from aina_core.cli.map import add_map
 from aina_core.cli.models import add_models
 from aina_core.cli.search import add_search
-from aina_core.cli.spark import add_spark_index
-from aina_core.cli.spark_joins import add_spark_duplicates, add_spark_neighbours
+from aina_core.cli.spark import add_spark_duplicates, add_spark_index, add_spark_neighbours
 from aina_core.cli.study import add_study
 from aina_core.cli.train import add_train
 from aina_core.errors import AinaError
@@ -37,9 +36,37 @@ __all__ = ["main", "parser"]
 
 #: Faults of the machine that its user can mend: no permission, no space, a file for a folder.
 _MENDABLE = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
-    *(errno.ENOTDIR, errno.EISDIR),
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
 }
+#: In the order in which --help lists them.
+_COMMANDS = [
+    add_index,
+    add_search,
+    add_labels,
+    add_map,
+    add_agreement,
+    add_pair,
+    add_explain,
+    add_study,
+    add_duplicates,
+    add_check,
+    add_import,
+    add_export,
+    add_galleries,
+    add_models,
+    add_train,
+    add_demo,
+    add_verify,
+    add_spark_index,
+    add_spark_neighbours,
+    add_spark_duplicates,
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,13 +114,13 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m aina_core", description="AINA: explore what similar means to a network."
     )
     made.add_argument("--version", action="version", version=f"AINA {__version__}")
+    made.add_argument(
+        "--print-completion",
+        action=Completion,
+        choices=("bash", "zsh"),
+        help="print a completion script for a shell function or alias named aina",
+    )
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (
-        *(add_index, add_search, add_labels, add_map, add_agreement, add_pair, add_explain),
-        *(add_study, add_duplicates, add_check),
-        *(add_import, add_export),
-        *(add_galleries, add_models, add_train, add_demo, add_verify),
-        *(add_spark_index, add_spark_neighbours, add_spark_duplicates),
-    ):
+    for add in _COMMANDS:
         add(commands)
     return made

@@ -7,9 +7,16 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aina_core.cli.console import Reporter, box, command, show
+from aina_core.cli.console import (
+    Reporter,
+    box,
+    command,
+    device_options,
+    gallery_option,
+    show,
+    stoppable,
+)
 from aina_core.csv_files import check_csv, write_csv
-from aina_core.errors import StoppedError
 from aina_core.models import ModelName
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ _MOST_DIFFERENT = 10
 def add_agreement(commands: Any) -> None:
     text = "Count how many of the nearest images of every image models share."
     parser = command(commands, "agreement", _agreement, text)
-    parser.add_argument("--gallery", default="demo", help="default: demo")
+    gallery_option(parser)
     _models_option(parser, "two to four that the gallery is indexed by")
     parser.add_argument("-k", type=int, default=4, help="nearest of each image; default: 4")
     parser.add_argument("--csv", type=Path, help="where every image goes, with what models share")
@@ -33,6 +40,7 @@ def _models_option(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--models", nargs="+", required=True, metavar="MODEL", help=text)
 
 
+@stoppable
 def _agreement(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.gallery import open_gallery
     from aina_core.search.searcher import Searcher
@@ -45,12 +53,7 @@ def _agreement(options: argparse.Namespace, reporter: Reporter) -> str:
     for model in models:
         gallery.manifest(model)  # which says so of a model that is not indexed, before the work
     searchers = [Searcher(gallery, model) for model in models]
-    try:
-        found = agreement(searchers, options.k, progress=reporter.progress, stop=reporter.stop)
-    except StoppedError as stopped:
-        reporter.end(0, "")
-        show(options, {"stopped": True}, str(stopped))
-        return str(stopped)
+    found = agreement(searchers, options.k, progress=reporter.progress, stop=reporter.stop)
     reporter.end(0, "")
     if options.csv is not None:
         _write(options.csv, found)
@@ -140,8 +143,7 @@ def add_pair(commands: Any) -> None:
     parser.add_argument("--with-crop", dest="other_crop", type=box, metavar="X,Y,W,H")
     _models_option(parser, "one or more")
     parser.add_argument("--gallery", help="whose ids, and whose random pairs, are meant")
-    parser.add_argument("--device", help="cpu or cuda; by default what is there")
-    parser.add_argument("--runtime", help="openvino or torch; by default what suits the device")
+    device_options(parser)
 
 
 def _pair(options: argparse.Namespace, reporter: Reporter) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from aina_core import jobs, models
+from aina_core.errors import StoppedError
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,30 @@ class Parser(argparse.ArgumentParser):
         """Say in one line what is wrong with the options, and how to learn more."""
         line = " ".join(message.splitlines())
         self.exit(2, f"aina: {line}; see: {self.prog} --help\n")
+
+
+class Completion(argparse.Action):
+    """Prints what a shell sources to complete commands, options and files."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        import shtab
+
+        for each in _with_commands(parser):
+            for action in each._actions:
+                if action.type is Path:
+                    action.complete = shtab.FILE  # type: ignore[attr-defined]
+        parser.prog = "aina"  # a shell completes by the first word alone
+        print(shtab.complete(parser, given[1]))
+        parser.exit()
+
+
+def _with_commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser and those of its commands, of theirs, and so on."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from _with_commands(each)
 
 
 class Terminal:
@@ -76,6 +104,36 @@ def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentP
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run, command=name)
     return parser
+
+
+def stoppable(run: Callable[..., str]) -> Callable[..., str]:
+    """Let a command end well, with {"stopped": true}, where its work is stopped on the way.
+
+    Args:
+        run: the command; its last two arguments are the options and the reporter.
+    """
+
+    @functools.wraps(run)
+    def ran(*given: Any) -> str:
+        try:
+            return run(*given)
+        except StoppedError as stopped:
+            options, reporter = given[-2:]
+            reporter.end(0, "")
+            show(options, {"stopped": True}, str(stopped))
+            return str(stopped)
+
+    return ran
+
+
+def gallery_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gallery", default="demo", help="default: demo")
+
+
+def device_options(parser: argparse.ArgumentParser) -> None:
+    """Add where a model runs, for commands that do not take its usual device from `models set`."""
+    parser.add_argument("--device", help="cpu or cuda; by default what is there")
+    parser.add_argument("--runtime", help="openvino or torch; by default what suits the device")
 
 
 def model_options(parser: argparse.ArgumentParser) -> None:

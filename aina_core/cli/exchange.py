@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aina_core import models
-from aina_core.cli.console import Reporter, command, show
+from aina_core.cli.console import Reporter, command, gallery_option, show
 
 _LISTED = 20
 
@@ -92,7 +92,7 @@ def _import(options: argparse.Namespace, reporter: Reporter) -> str:
 def add_export(commands: Any) -> None:
     text = "Write a gallery's embeddings as Parquet, which `import`, Spark and others read."
     parser = command(commands, "export", _export, text)
-    parser.add_argument("--gallery", default="demo", help="default: demo")
+    gallery_option(parser)
     parser.add_argument("--model", default=models.DEFAULT, help=f"default: {models.DEFAULT}")
     parser.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
 

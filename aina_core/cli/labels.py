@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aina_core import images
-from aina_core.cli.console import Reporter, box, command, model_options, show
+from aina_core.cli.console import Reporter, box, command, gallery_option, model_options, show
 from aina_core.csv_files import check_csv, write_csv
 from aina_core.errors import ImageError, InputError
 from aina_core.models.settings import chosen_name
@@ -33,7 +33,7 @@ def add_labels(commands: Any) -> None:
         "prompt (zero-shot). Without, by a model that was trained to tell classes apart: the most "
         "probable of its classes."
     )
-    parser.add_argument("--gallery", default="demo", help="default: demo")
+    gallery_option(parser)
     parser.add_argument("--image", type=Path, help="one image file instead of the gallery")
     parser.add_argument("--crop", type=box, metavar="X,Y,W,H", help="of --image, in upright pixels")
     parser.add_argument("--label", action="append", metavar="WORDS", help="two or more")

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from aina_core.cli.console import Reporter, command, show
+from aina_core.cli.console import Reporter, command, gallery_option, show, stoppable
 from aina_core.csv_files import check_csv, write_csv
-from aina_core.errors import StoppedError
 from aina_core.models import DEFAULT
 from aina_core.models.settings import chosen_name
 
@@ -21,7 +20,7 @@ _AXES = "xyz"
 def add_map(commands: Any) -> None:
     text = "Lay a gallery's images out in two or three dimensions; opened at once the next time."
     parser = command(commands, "map", _map, text)
-    parser.add_argument("--gallery", default="demo", help="default: demo")
+    gallery_option(parser)
     parser.add_argument("--model", default=DEFAULT, help=f"default: {DEFAULT}")
     parser.add_argument("--mode", help="exact (default) or fast")
     parser.add_argument("--method", default="umap", help="umap (default), tsne or pca")
@@ -36,6 +35,7 @@ def add_map(commands: Any) -> None:
     parser.add_argument("--csv", type=Path, help="where the points go as a table too")
 
 
+@stoppable
 def _map(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.gallery import open_gallery
     from aina_core.projection import Settings, project
@@ -53,12 +53,7 @@ def _map(options: argparse.Namespace, reporter: Reporter) -> str:
     check_csv(options.csv)
     gallery = open_gallery(options.gallery)
     model = str(chosen_name(options.model, options.mode))
-    try:
-        made = project(gallery, model, settings, progress=reporter.progress, stop=reporter.stop)
-    except StoppedError as stopped:
-        reporter.end(0, "")
-        show(options, {"stopped": True}, str(stopped))
-        return str(stopped)
+    made = project(gallery, model, settings, progress=reporter.progress, stop=reporter.stop)
     reporter.end(0, "")
     points = list(_points(Searcher(gallery, model), made))
     if options.csv is not None:

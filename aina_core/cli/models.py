@@ -1,4 +1,4 @@
-"""`models`: which there are and whether they can be used here; fetching and adding them."""
+"""`models`: list, fetch and add models; settle on which device one runs, and how precisely."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import contextlib
 from typing import Any
 
 from aina_core import models
-from aina_core.cli import model_settings
 from aina_core.cli.console import Reporter, command, show
 from aina_core.errors import InputError
+from aina_core.models import settings
 
 _ACTIONS = ("fetch", "add", "forget", "set")
+_AUTO = "auto"  # leaves open again what was settled
 
 
 def add_models(commands: Any) -> None:
@@ -23,7 +24,11 @@ def add_models(commands: Any) -> None:
     parser = command(commands, "models", _models, text)
     parser.add_argument("action", nargs="?", choices=_ACTIONS, help="by default, list them")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of the models to fetch or add")
-    model_settings.add_options(parser)
+    for key, meaning in (("device", ""), ("precision", "; what a name without @fast means")):
+        values = (*settings.CHOICES[key], _AUTO)
+        parser.add_argument(
+            f"--{key}", choices=values, help=f"with set: {', '.join(values)}{meaning}"
+        )
 
 
 def _models(options: argparse.Namespace, reporter: Reporter) -> str:
@@ -45,7 +50,7 @@ def _do(options: argparse.Namespace, name: str, reporter: Reporter) -> tuple[dic
     """Do something with a model; return what there is to say of it, for programs and people."""
     action = options.action
     if action == "set":
-        return model_settings.settle(name, options)
+        return _settle(name, options)
     if action == "fetch":
         path = models.fetch(name, progress=reporter.progress, stop=reporter.stop)
         return {"name": name, "weights": str(path)}, f"{name}: {path}"
@@ -55,6 +60,26 @@ def _do(options: argparse.Namespace, name: str, reporter: Reporter) -> tuple[dic
         return entry, f"{name} is offered; {': '.join(filter(None, list(entry.values())[1:]))}"
     models.forget(name)
     return {"name": name}, f"{name} is offered no longer"
+
+
+def _settle(name: str, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Settle what the options give for a model; say what holds, for programs and people.
+
+    Raises:
+        InputError: the name has a variant, or the device is not there.
+        UnknownNameError: no model of that name is registered.
+    """
+    given = {key: getattr(options, key) for key in settings.CHOICES}
+    chosen = {
+        key: None if value == _AUTO else value for key, value in given.items() if value is not None
+    }
+    if chosen.get("device") is not None:
+        from aina_core.embedding.runtimes import choose
+
+        choose(chosen["device"], None)  # which says so where it is not there
+    settled = settings.settle(name, **chosen)
+    said = ", ".join(f"{key} {settled.get(key, _AUTO)}" for key in settings.CHOICES)
+    return {"name": name, **settled}, f"{name}: {said}"
 
 
 def _list(options: argparse.Namespace) -> str:

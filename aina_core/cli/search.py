@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aina_core.cli.console import Reporter, box, command, model_options, show
+from aina_core.cli.console import Reporter, box, command, gallery_option, model_options, show
 from aina_core.csv_files import check_csv, write_csv
 from aina_core.errors import ImageError, InputError
 from aina_core.models import ModelName, class_names
@@ -40,7 +40,7 @@ def add_search(commands: Any) -> None:
         "last colon is the term's weight (A:2, B:-0.5; 1 without one), unless there is a file, or "
         "an image, that really has that name. The weighted sum is what is searched by."
     )
-    parser.add_argument("--gallery", default="demo", help="default: demo")
+    gallery_option(parser)
     parser.add_argument(
         "--crop", type=box, metavar="X,Y,W,H", help="of the first picture, in upright pixels"
     )

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aina_core.cli.console import Reporter, command, show
-from aina_core.errors import StoppedError
-
-_TEXTS = {
-    "siamese": "One encoder, contrastive loss on the distance of two images.",
-    "siamese-dense": "One encoder, and a dense head that says whether two images are alike.",
-    "triplet": "One encoder, triplet loss with mined negatives.",
-    "autoencoder": "An autoencoder whose bottleneck is the embedding.",
-    "vae": "A variational autoencoder.",
-    "denoising": "An autoencoder from changed images back to their originals.",
-    "adapter": "A small head over a model's stored embeddings: minutes on a CPU.",
-}
-_ENCODERS = ("siamese", "siamese-dense", "triplet", "adapter")
-_METRIC = ("siamese", "triplet", "adapter")
-#: Options that become keywords of `settle` by their own names.
-_KEYWORDS = (
-    *("model", "changes", "hold_out", "loss", "mining", "margin", "temperature", "head"),
-    *(
-        "head_dim",
-        "shrinkage",
-        "trunk",
-        "combine",
-        "side",
-        "dim",
-        "epochs",
-        "patience",
-        "groups",
-        "members",
-    ),
-    *("rate", "decay", "originals", "judged", "test_share", "seed"),
-)
+from aina_core.cli.console import Reporter, command, gallery_option, show, stoppable
 
 
 def add_train(commands: Any) -> None:
+    from aina_core.training import KINDS
+
     text = (
         "Train a model of your own on a gallery's images. Afterwards --model NAME works everywhere."
     )
     parser = commands.add_parser("train", help=text, description=text)
     actions = parser.add_subparsers(required=True, metavar="KIND")
-    for kind, about in _TEXTS.items():
+    for kind, about in KINDS.items():
         _add_kind(actions, kind, about)
     command(actions, "list", _list, "List the models that were trained here.")
     shown = command(actions, "show", _show, "Show a model that was trained here.")
@@ -56,18 +29,27 @@ def add_train(commands: Any) -> None:
 
 
 def _add_kind(actions: Any, kind: str, about: str) -> None:
-    parser = command(actions, kind, lambda o, r: _train(kind, o, r), about)
+    from aina_core.training.options import ENCODERS, OPTIONS, USUAL_POSITIVES
+
+    parser = command(actions, kind, functools.partial(_train, kind), about)
     add = parser.add_argument
-    add("--gallery", default="demo", help="default: demo")
-    add("--name", required=True, help="of the model that comes of it")
-    if kind in _ENCODERS:
-        _add_encoder(parser, kind)
-    else:
-        add("--side", type=int, help="of the pictures in pixels, a multiple of 16; default: 64")
-        add("--dim", type=int, help="length of the embedding; default: 128")
+    gallery_option(parser)
+    add("--name", required=True, help="of the model that is trained")
+    if kind in ENCODERS:
+        adapter = kind == "adapter"
+        scratch = "" if adapter else "; default: four residual blocks from scratch"
+        add("--model", required=adapter, help=f"a registered model as the trunk{scratch}")
+        choices = "labels, modifications or a CSV of pairs of ids"
+        usual = USUAL_POSITIVES.get(kind, "modifications")
+        add(
+            "--positives",
+            help=f"what belongs together: {'' if adapter else 'augment, '}{choices}; "
+            f"default: {usual}",
+        )
     add(
         "--changes",
         nargs="+",
+        default=(),
         metavar="NAME",
         help="modifications, profiles, or any of them by name; default: "
         + ("the five profiles" if kind == "denoising" else "the 18 modifications"),
@@ -75,96 +57,50 @@ def _add_kind(actions: Any, kind: str, about: str) -> None:
     add(
         "--hold-out",
         nargs="+",
+        default=(),
         metavar="NAME",
         help="changes that training does not see; judged on their own too",
     )
-    add("--epochs", type=int, help="at most; default: 100 over stored embeddings, else 30, or 60")
-    add(
-        "--patience",
-        type=int,
-        help="epochs without a better retrieval score; 0: never; default 8, or 20",
-    )
-    add("--groups", type=int, help="in a batch; of autoencoders, images; default: 32, or 16")
-    add(
-        "--rate",
-        type=float,
-        help="learning rate of Adam; default: 0.001, of the head whitening 0.0001",
-    )
-    add("--decay", type=float, help="weight decay; default: 0.0001")
-    add("--originals", type=int, metavar="N", help="how many are drawn; default: all")
-    add(
-        "--judged",
-        type=int,
-        metavar="N",
-        help="held-out originals whose changed versions are judged; default: 100",
-    )
-    add("--test-share", type=float, help="share of the originals held out; default: 0.5")
-    add("--seed", type=int, help="of every draw; default: 0")
+    for option in OPTIONS:
+        if kind in option.kinds:
+            add(option.flag, type=option.type, help=option.help)
     add("--device", help="cpu or cuda; by default what is there")
 
 
-def _add_encoder(parser: argparse.ArgumentParser, kind: str) -> None:
-    add = parser.add_argument
-    scratch = "" if kind == "adapter" else "; default: four residual blocks from scratch"
-    add("--model", required=kind == "adapter", help=f"a registered model as the trunk{scratch}")
-    usual = {"siamese": "augment"}.get(kind, "modifications")
-    choices = "labels, modifications or a CSV of pairs of ids"
-    if kind != "adapter":
-        choices = f"augment, {choices}"
-        add("--trunk", help="frozen (default) or trained, of a registered model")
-        add("--side", type=int, help="of the pictures from scratch, in pixels; default: 64")
-        add("--dim", type=int, help="length of the embedding from scratch; default: 128")
-    add("--positives", help=f"what belongs together: {choices}; default: {usual}")
-    add("--members", type=int, help="of each group in a batch; default: 4")
-    if kind in _METRIC:
-        add("--loss", help="contrastive, triplet, multi-similarity, infonce or supcon")
-        add("--mining", help="of the triplet loss: batch-hard (default) or semi-hard")
-        add("--margin", type=float, help="default: 1, of the triplet loss .2")
-        add("--temperature", type=float, help="of infonce and supcon; default: 0.1")
-        add(
-            "--head",
-            help="over a registered model: linear (usual with labels), whitening (usual with "
-            "modifications), residual or none",
-        )
-        add("--head-dim", type=int, help="length of the embedding of a linear head; default: 256")
-        add("--shrinkage", type=float, help="of the head whitening; default: 1")
-    else:
-        add("--combine", help="what the dense head sees: symmetric (default: |a−b|, a·b) or concat")
-
-
+@stoppable
 def _train(kind: str, options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core.embedding import load_embedder
     from aina_core.gallery import open_gallery
     from aina_core.training import settle, train
+    from aina_core.training.options import OPTIONS, POSITIVES
     from aina_core.training.pairs_file import read_pairs
-    from aina_core.training.settings import POSITIVES
 
     given: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in _KEYWORDS
-        if getattr(options, name, None) is not None
+        option.name: getattr(options, option.name) for option in OPTIONS if kind in option.kinds
     }
-    for name in ("changes", "hold_out"):
-        given[name] = tuple(given.get(name, ()))
-    positives = getattr(options, "positives", None)
+    for name in ("model", "positives"):  # autoencoders have neither
+        given[name] = getattr(options, name, None)
+    positives = given["positives"]
     if positives is not None and positives not in POSITIVES:
         file = Path(positives)
         if file.is_file() or file.suffix.lower() == ".csv":
             ids = open_gallery(options.gallery).catalogue.images()
-            given["pairs"], positives = read_pairs(file, ids), None
-    settings = settle(kind, options.gallery, options.name, positives=positives, **given)
-    try:
-        record = train(
-            settings,
-            load=lambda model: load_embedder(model, device=options.device),
-            device=options.device,
-            progress=reporter.progress,
-            stop=reporter.stop,
-        )
-    except StoppedError as stopped:
-        reporter.end(0, "")
-        show(options, {"stopped": True}, str(stopped))
-        return str(stopped)
+            given |= {"pairs": read_pairs(file, ids), "positives": None}
+    settings = settle(
+        kind,
+        options.gallery,
+        options.name,
+        changes=tuple(options.changes),
+        hold_out=tuple(options.hold_out),
+        **given,
+    )
+    record = train(
+        settings,
+        load=lambda model: load_embedder(model, device=options.device),
+        device=options.device,
+        progress=reporter.progress,
+        stop=reporter.stop,
+    )
     reporter.end(0, "")
     result = record["result"]
     show(options, result, "\n".join(_lines(result)))

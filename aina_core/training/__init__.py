@@ -1,8 +1,8 @@
-"""Training: networks that fit a gallery, and what they gain over what they began as."""
+"""Training: networks fitted to a gallery, and what they gain over what they started from."""
 
+from aina_core.training.options import KINDS
 from aina_core.training.run import train
-from aina_core.training.settings import KINDS, Settings
-from aina_core.training.settling import settle
+from aina_core.training.settings import Settings, settle
 from aina_core.training.stored import (
     TrainedModel,
     Unfinished,

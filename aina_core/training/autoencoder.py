@@ -1,4 +1,4 @@
-"""Autoencoders at work: reconstructions, samples, and the way from one image to another."""
+"""What trained autoencoders draw: reconstructions, samples, and paths between two images."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Reconstructed:
 
     Attributes:
         originals: the images as the network would see them unchanged.
-        seen: what it was given: the originals, or their changed versions.
-        made: what it made of that.
+        seen: its input: the originals, or their changed versions.
+        made: what it decodes from that input.
     """
 
     originals: np.ndarray
@@ -37,13 +37,13 @@ class Reconstructed:
 def unseen(model: str, gallery: Gallery, most: int) -> list[str]:
     """Return ids of a gallery's images that the training of a model has not seen.
 
-    Of the gallery that it was trained on they are originals that were held out for the table at
-    the end; another gallery's are all taken for unseen.
+    In the gallery that it was trained on, these are the originals held out for the table at the
+    end; all images of any other gallery count as unseen.
 
     Args:
         model: name of a trained model.
-        gallery: any.
-        most: how many, evenly spaced in the order of their ids.
+        gallery: whose images are returned.
+        most: how many at most, evenly spaced in the order of their ids.
 
     Raises:
         InputError: no model of that name was trained here.
@@ -65,13 +65,13 @@ class Autoencoder:
     Attributes:
         model: its name.
         kind: of its training.
-        samples: whether pictures can be drawn from it.
+        samples: whether pictures can be sampled from it.
 
     Args:
-        model: name of a model that was trained as autoencoder, vae or denoising.
+        model: name of a model that was trained as an autoencoder, vae or denoising.
 
     Raises:
-        InputError: it was not.
+        InputError: it was trained as another kind.
     """
 
     def __init__(self, model: str) -> None:
@@ -86,11 +86,11 @@ class Autoencoder:
         self._lock = threading.Lock()
 
     def inputs(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Return what the network sees, uint8 (n, side, side, 3), of pictures (h, w, 3)."""
+        """Return pictures, uint8 (h, w, 3), as the network sees them: uint8 (n, side, side, 3)."""
         return np.stack([preprocess(picture, self._spec.recipe) for picture in pictures])
 
     def codes(self, inputs: np.ndarray) -> np.ndarray:
-        """Return embeddings of their own length, float32 (n, dim), of what `inputs` gave."""
+        """Return embeddings, float32 (n, dim), not normalised, of what `inputs` returned."""
         import torch
 
         recipe = self._spec.recipe
@@ -111,23 +111,23 @@ class Autoencoder:
         return pixels
 
     def reconstruct(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the network sees of pictures, and what it makes of that: 2 × uint8."""
+        """Return pictures as the network sees and as it reconstructs them, each as `inputs`."""
         seen = self.inputs(pictures)
         return seen, self.decode(self.codes(seen))
 
     def look(
         self, gallery: Gallery, ids: Sequence[str], change: str | None = None
     ) -> Reconstructed:
-        """Return what it makes of images of a gallery, or of their changed versions.
+        """Return the reconstructions of images of a gallery, or of their changed versions.
 
         Args:
-            gallery: where they are.
+            gallery: that has them.
             ids: of the images.
             change: name of a modification or profile; None for the images as they are.
 
         Raises:
             ImageError: one cannot be read.
-            UnknownNameError: nothing changes images by that name.
+            UnknownNameError: there is no modification or profile of that name.
         """
         pictures = [images.decode(gallery.read(image_id)).pixels for image_id in ids]
         originals = self.inputs(pictures)
@@ -140,10 +140,10 @@ class Autoencoder:
     def between(
         self, gallery: Gallery, first: str, second: str, steps: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the way from one image of a gallery to another; see `interpolate`.
+        """Return the path from one image of a gallery to another; see `interpolate`.
 
         Returns:
-            The two images as the network sees them, uint8 (2, side, side, 3); and the way, uint8
+            The two images as the network sees them, uint8 (2, side, side, 3); and the path, uint8
             (steps, side, side, 3).
 
         Raises:
@@ -156,7 +156,7 @@ class Autoencoder:
         """Return pictures of embeddings drawn from the normal distribution, uint8 (count, …).
 
         Raises:
-            InputError: the model is not variational, so nothing is known of what to draw.
+            InputError: the model is not variational, so nothing can be sampled.
         """
         if not self.samples:
             raise InputError(f"{self.model} is no variational autoencoder and cannot be sampled.")
@@ -164,7 +164,7 @@ class Autoencoder:
         return self.decode(rng.standard_normal((count, self._spec.dim)))
 
     def interpolate(self, first: np.ndarray, second: np.ndarray, steps: int) -> np.ndarray:
-        """Return the way from one picture to another, uint8 (steps, side, side, 3).
+        """Return the path from one picture to another, uint8 (steps, side, side, 3).
 
         The steps are evenly spaced between the two embeddings; the ends are the reconstructions.
 

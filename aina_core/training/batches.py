@@ -1,4 +1,4 @@
-"""Batches: which originals, in which version, and what belongs together. Seeded, epoch by epoch."""
+"""Batches of originals in their versions, with what belongs together; seeded for each epoch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a step looks at.
+    """The input of a step.
 
     Attributes:
         places: int64 (b,), of originals.
-        columns: int64 (b,), of their versions; 0 for the original as it is.
+        columns: int64 (b,), of their versions; 0 for the unchanged original.
         groups: int64 (b,): images of one group are positives of each other.
     """
 
@@ -30,9 +30,9 @@ class Sampler:
     Attributes:
         pools: for each group its members, int64 (m, 2): place and column.
         groups: in a batch.
-        members: of each group in a batch, as far as it has so many.
-        repeat: whether a group of fewer members gives some again (where each is augmented anew).
-        rounds: how often each group comes in an epoch.
+        members: of each group in a batch, or all where it has fewer.
+        repeat: whether a group with fewer members repeats some (as each is augmented at random).
+        rounds: how often an epoch goes through all groups.
     """
 
     pools: tuple[np.ndarray, ...]
@@ -72,7 +72,7 @@ class Sampler:
 
 
 def by_version(places: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return a pool for each original: itself in all of some columns."""
+    """Return a pool for each original: its versions in the given columns."""
     return tuple(
         np.stack([np.full(len(columns), place), columns], axis=1).astype(np.int64)
         for place in places
@@ -80,11 +80,11 @@ def by_version(places: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, ...
 
 
 def by_code(places: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return a pool for each code that at least two originals have: them, as they are.
+    """Return a pool for each code that at least two originals have: these originals, unchanged.
 
     Args:
         places: int64 (n,).
-        codes: int64 (n,), of each; negative ones belong to no pool.
+        codes: int64 (n,), of each place; a negative code has no pool.
     """
     pools = []
     for code in np.unique(codes[codes >= 0]):
@@ -95,6 +95,6 @@ def by_code(places: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def able(codes: np.ndarray) -> np.ndarray:
-    """Return the places of those that have a label which another has too, int64."""
+    """Return the places of those whose label another one has too, int64."""
     _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     return np.flatnonzero((codes >= 0) & (counts[inverse] > 1))

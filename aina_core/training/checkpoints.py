@@ -1,17 +1,17 @@
-"""What a training leaves behind after each epoch: enough to go on as if nothing had happened.
+"""What a training stores after each epoch: all that it takes to resume exactly.
 
 ::
 
     AINA_HOME/.trained/.runs/NAME/
       run.json                 settings, curves, the best epoch, checksums of the tensors, and
-                               whether the last process ended because something was not finite
+                               whether the last process ended because a value was not finite
       state-7.safetensors      what is trained, and Adam's moments, after epoch 7
-      best-5.safetensors       what is trained, as it was when the retrieval score was best
-      spent.json               the seconds that processes have been at it
+      best-5.safetensors       what is trained, after the epoch with the best retrieval score
+      spent.json               the seconds that processes have spent on it
       pictures.u8, .json       small pictures (`pictures.py`)
-      pairs-….csv              the pairs, where it is by a file of them (`pairs_file.py`)
-      model/                   what is about to be put in its place, once it has ended
-      lock                     held while it is trained
+      pairs-….csv              the pairs, where positives come from a file (`pairs_file.py`)
+      model/                   the finished model, just before it is moved into place
+      lock                     held while it is being trained
 
 run.json switches to new files in one step, so a kill costs at most an epoch.
 """
@@ -35,21 +35,21 @@ from aina_core.training.pairs_file import store_pairs
 from aina_core.training.settings import Settings
 
 _OPTIMIZER = "optimizer."
-# What may differ when a training goes on: how long, and how fast.
+# Options that may differ when a training is resumed.
 _FREE = ("epochs", "patience", "rate")
 _SECONDS_BETWEEN_NOTES = 5.0
 
 
 @dataclass
 class Curves:
-    """How a training went, epoch by epoch; number 0 is before the first step.
+    """How a training went, epoch by epoch; epoch 0 is before the first step.
 
     Attributes:
-        losses: mean over the batches of each epoch; None for number 0.
+        losses: mean over the batches of each epoch; None for epoch 0.
         scores: the retrieval score that early stopping looks at.
         seconds: spent on training so far.
-        best: the epoch of the best score; of an autoencoder not number 0, once there is another.
-        rates: (number of an epoch, the learning rate from it on); empty where it was not kept.
+        best: the epoch of the best score; for an autoencoder, not epoch 0 once there is another.
+        rates: (an epoch, the learning rate from it on); empty where earlier versions kept none.
     """
 
     losses: list[float | None] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Curves:
 
     @property
     def epoch(self) -> int:
-        """The last one that is complete."""
+        """The last complete epoch; −1 before epoch 0."""
         return len(self.scores) - 1
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Curves:
         return {**asdict(self), "rates": [list(pair) for pair in self.rates]}
 
     def go_on_at(self, rate: float) -> None:
-        """Note the rate of the next epoch, where it is another than before."""
+        """Note the rate of the next epoch, where it has changed."""
         kept = [(epoch, used) for epoch, used in self.rates if epoch <= self.epoch]
         if not kept or kept[-1][1] != rate:
             kept.append((self.epoch + 1, rate))
@@ -76,7 +76,7 @@ class Curves:
 
     @classmethod
     def from_dict(cls, value: Any) -> Curves:
-        """Read what `as_dict` gave.
+        """Read what `as_dict` returned.
 
         Raises:
             DamagedError: it is something else.
@@ -110,13 +110,13 @@ class Checkpoint:
         self._record = self.folder / "run.json"
 
     def begin(self, key: str) -> Curves:
-        """Return the curves as far as an earlier run has come; note that this one has begun.
+        """Return the curves of an earlier run, and record that this one has begun.
 
         Args:
-            key: what the training is of: plans of equal keys can go on.
+            key: of the plan: a run of another key cannot be resumed.
 
         Raises:
-            InputError: an earlier run of that name was of something else, and has come to an epoch.
+            InputError: an earlier run of that name trained something else, for an epoch or more.
         """
         try:
             record = paths.read_json(self._record)
@@ -146,12 +146,12 @@ class Checkpoint:
         return path.is_file() and paths.file_checksum(path) == checksums.get(name)
 
     def save(self, curves: Curves, state: Mapping[str, Any], optimizer: Any, key: str) -> None:
-        """Keep what was trained, after an epoch.
+        """Store what was trained, after an epoch.
 
         Args:
-            curves: up to it.
+            curves: up to that epoch.
             state: tensors by name.
-            optimizer: with its moments.
+            optimizer: AdamW with its moments.
             key: see `begin`.
         """
         moments = {
@@ -171,7 +171,7 @@ class Checkpoint:
                 path.unlink()
 
     def step_back(self, curves: Curves, key: str) -> None:
-        """Make the best epoch the last one, to go on from without moments.
+        """Make the best epoch the last one, to be resumed without moments.
 
         Args:
             curves: up to the last one.
@@ -185,7 +185,7 @@ class Checkpoint:
         self._write(kept, {"state": best, "best": best}, key, diverged=True)
 
     def forget(self, key: str) -> None:
-        """Begin anew the next time, since this diverged; see `begin` for the key."""
+        """Start over the next time, since this diverged; see `begin` for the key."""
         self._write(Curves(), {}, key, diverged=True)
 
     def state(self) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
@@ -225,9 +225,9 @@ class Checkpoint:
 
 
 class Spent:
-    """The seconds that all processes have been at one training.
+    """The seconds that all processes have spent on one training.
 
-    A process that is killed has noted them up to a few seconds before.
+    A process that is killed loses the last few of them.
 
     Args:
         folder: of the run.
@@ -250,12 +250,12 @@ class Spent:
         return self._before + time.monotonic() - self._began
 
     def note(self) -> None:
-        """Keep them for the next process."""
+        """Store them for the next process."""
         self._last = time.monotonic()
         paths.write_json(self._file, {"seconds": round(self.seconds(), 2)})
 
     def noting(self, progress: Progress) -> Progress:
-        """Return a progress that also notes them now and then."""
+        """Return a progress callback that also stores them now and then."""
 
         def told(phase: str, done: int, total: int) -> None:
             progress(phase, done, total)
@@ -266,7 +266,7 @@ class Spent:
 
 
 def runs_folder() -> Path:
-    """Where trainings that have not ended are."""
+    """The folder of trainings that have not ended."""
     return trained_folder() / ".runs"
 
 

@@ -1,7 +1,8 @@
-"""How good embeddings of held-out originals are, before and after, with paired intervals."""
+"""How well embeddings of held-out originals retrieve: before and after, with paired intervals."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,16 +14,23 @@ from aina_core.numbers import decimal_text, estimate_text
 from aina_core.search.pairs import FEWEST
 from aina_core.training.batches import able
 from aina_core.training.plan import Plan
+from aina_core.training.settings import Settings
 
 #: The figures, in the order in which they are shown.
 FIGURES = (
-    *("precision@5", "map@5"),
-    *("recovery_precision@1", "recovery_precision@3", "recovery_precision@5", "auc"),
+    "precision@5",
+    "map@5",
+    "recovery_precision@1",
+    "recovery_precision@3",
+    "recovery_precision@5",
+    "auc",
 )
 K = 5
+#: The parts of the table: all changes, and, where some are held out, those alone.
+ALL, UNSEEN = "all", "unseen"
 #: Places of originals and columns of versions → unit rows, float32 (b, dim).
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
-#: Two lots of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
+#: Two matrices of unit rows, float32 (p, dim) → logits of being alike, float32 (p,).
 Logits = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _KS = (1, 3, 5)
@@ -38,10 +46,10 @@ def nearest_others(
     Args:
         queries: float32 (q, dim), unit rows.
         rows: float32 (n, dim), unit rows.
-        own: int64 (q,), where each query stands in `rows`.
+        own: int64 (q,), the row of each query.
         k: how many.
-        logits: of a head for pairs: the `FEWEST` (or k) nearest by cosine are put into its
-            order, the most likely first; equal ones stay as the cosine has them.
+        logits: of a head for pairs: the `FEWEST` (or k) nearest by cosine are sorted by it, the
+            most likely first; ties stay in the order of the cosine.
     """
     wanted = min(k if logits is None else max(k, FEWEST), len(rows) - 1)
     found = np.empty((len(queries), wanted), np.int64)
@@ -76,7 +84,7 @@ def label_hits(
 
 
 def recovery_hits(versions: np.ndarray, k: int = K, logits: Logits | None = None) -> np.ndarray:
-    """Return whether each of the k nearest of an original is a version of it, bool (n, ≤ k).
+    """Return whether each of the k nearest to an original is a version of it, bool (n, ≤ k).
 
     All originals and all their versions are searched, the querying original left out.
 
@@ -94,12 +102,12 @@ def recovery_hits(versions: np.ndarray, k: int = K, logits: Logits | None = None
 
 
 class Judged:
-    """What one model reaches on the held-out originals.
+    """The figures of one model on the held-out originals.
 
     Attributes:
         by_query: for each figure but "auc" its value for each query, float64 (q,).
-        positive: float64 (n, c), similarities of originals to their versions.
-        negative: float64 (p, c), to versions of other originals.
+        positive: float64 (n, c), similarities of originals to their own versions.
+        negative: float64 (p, c), similarities to versions of other originals.
         r_precision: float64 (n,), precision@c of the search for the c versions of each original;
             finer than the others where these are near 1. Empty where it does not apply.
         figures: the figures; None for one that does not apply.
@@ -109,8 +117,8 @@ class Judged:
         made: the plan, whose test originals query.
         changes: the names of those that are judged.
         seed: of the draw of pairs.
-        logits: of a head for pairs, where that ranks what is nearest by cosine (`nearest_others`);
-            then they are also the similarities of "auc".
+        logits: of a head for pairs that ranks the nearest (`nearest_others`); "auc" is then
+            computed from them too.
     """
 
     def __init__(
@@ -174,12 +182,46 @@ class Judged:
         return np.stack(list(columns), axis=1).astype(np.float64)
 
 
+def validation_score(rows: Rows, made: Plan, logits: Logits | None = None) -> float:
+    """Return the retrieval score on validation originals that early stopping goes by.
+
+    Where positives are labels or pairs of a file, it is their mean precision@5 in a search among
+    themselves and the training originals; else their mean precision@k in a search for the k changed
+    versions of each.
+
+    A head for pairs ranks the nearest (see `nearest_others`), since that is what is trained: over a
+    frozen trunk embeddings stay the same, and retrieval by them alone would never change.
+
+    Args:
+        rows: gives unit rows.
+        made: the plan.
+        logits: of a head for pairs; None where there is none.
+
+    Returns:
+        In [0, 1]; NaN where a row is not finite.
+    """
+    if made.by_code:
+        places, asked = made.label_queries()
+        found = rows(places, np.zeros_like(places))
+        if not np.isfinite(found).all():
+            return math.nan
+        relevant = label_hits(found, made.codes[places], asked, logits)
+        return float(metrics.precision(relevant, K).mean())
+    places, columns = made.checked, made.check_columns
+    grid = np.repeat(places, len(columns)), np.tile(columns, len(places))
+    versions = rows(*grid).reshape(len(places), len(columns), -1)
+    if not np.isfinite(versions).all():
+        return math.nan
+    k = len(columns) - 1
+    return float(metrics.precision(recovery_hits(versions, k, logits), k).mean())
+
+
 def compare(before: Judged, after: Judged, seed: int) -> dict[str, list[float] | None]:
     """Return for each figure the interval of after − before, paired over queries.
 
     Args:
-        before: of the untrained network or frozen trunk.
-        after: of the trained one, on the same originals.
+        before: figures of the untrained network or frozen trunk.
+        after: figures of the trained one, on the same originals.
         seed: of the bootstrap.
     """
     found: dict[str, list[float] | None] = dict.fromkeys(FIGURES)
@@ -216,6 +258,33 @@ def gained(before: Judged, after: Judged, seed: int) -> dict[str, Any]:
         "intervals": compare(before, after, seed),
         "recovery_r_precision": compare_r_precision(before, after, seed),
     }
+
+
+def gains(
+    settings: Settings,
+    before: Mapping[str, Judged],
+    after: Mapping[str, Judged],
+    ranked: Mapping[str, Judged],
+) -> dict[str, Any]:
+    """Return the parts of the table at the end.
+
+    Args:
+        settings: of the training.
+        before: figures of the untrained network or the frozen trunk, by part.
+        after: figures of the trained network's embeddings, by part.
+        ranked: figures with neighbours ranked by a head for pairs; empty where there is none.
+
+    Returns:
+        A part with {"before", "after", "intervals", "recovery_r_precision"}, with "reranked" and
+        "unseen" in it, which are such parts, where they apply.
+    """
+    parts = {name: gained(judged, after[name], settings.seed) for name, judged in before.items()}
+    for name, judged in ranked.items():
+        parts[name]["reranked"] = gained(before[name], judged, settings.seed)
+    found = parts[ALL]
+    if UNSEEN in parts:
+        found["unseen"] = {"changes": list(settings.hold_out), **parts[UNSEEN]}
+    return found
 
 
 def table(part: Mapping[str, Any]) -> list[list[str]]:

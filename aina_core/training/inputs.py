@@ -1,4 +1,4 @@
-"""Rows of originals as a network takes them: tensors, on its device, augmented where asked."""
+"""Rows of originals as tensors on a network's device, augmented on request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 _BATCH = 256
-#: Told how many there are so far, of how many.
+#: Called with how many rows are done, and of how many.
 Told = Callable[[int, int], None]
 
 
@@ -41,7 +41,7 @@ class Inputs:
         Args:
             places: int (b,), of originals.
             columns: int (b,) of their versions, or one for all.
-            augmented: whether pictures are changed at random, each anew.
+            augmented: whether each picture is changed at random.
         """
         import torch
 
@@ -57,7 +57,7 @@ class Inputs:
         return (pictures.to(self.device).float() - mean) / std
 
     def targets(self, places: np.ndarray) -> torch.Tensor:
-        """Return the originals as they are, (b, 3, h, w) in [0, 1]."""
+        """Return the unchanged originals, (b, 3, h, w) in [0, 1]."""
         import torch
 
         taken = torch.from_numpy(np.ascontiguousarray(self._rows.take(places, 0)))
@@ -78,7 +78,7 @@ class Inputs:
             embed: that function.
             places: int (b,), of originals.
             columns: int (b,) of their versions.
-            told: how many there are so far, of how many.
+            told: called after each batch.
             stop: asked before each batch.
 
         Raises:
@@ -92,7 +92,7 @@ class Inputs:
 
 
 class FrozenTrunk:
-    """Rows of pictures by a network whose trunk stays as it is: of each its features are made once.
+    """Rows of pictures by a network with a frozen trunk, whose features are computed once.
 
     Args:
         inputs: pictures.
@@ -114,7 +114,7 @@ class FrozenTrunk:
         told: Told = lambda done, total: None,
         stop: Stop = never,
     ) -> np.ndarray:
-        """Return unit embeddings; see `Inputs.unit_rows`, but here from features to embeddings."""
+        """Return unit embeddings; see `Inputs.unit_rows`, but `embed` takes features."""
         import torch
 
         asked = np.unique(np.stack([places, columns]), axis=1)

@@ -1,4 +1,4 @@
-"""The one loop: every kind of training goes through it."""
+"""The training loop of every kind of training."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Training:
 
     Attributes:
         network: what is trained, on its device.
-        frozen: whether its trunk stays as it is.
+        frozen: whether its trunk is not trained.
         objective: the loss.
         sampler: draws the batches.
         score: the retrieval score on validation originals; NaN where an embedding is not finite.
-        checkpoint: where it is kept.
+        checkpoint: where it is stored.
         key: see `Checkpoint.begin`.
     """
 
@@ -40,23 +40,23 @@ class Training:
 
 
 def fit(training: Training, *, progress: Progress, stop: Stop) -> Curves:
-    """Train until the epochs are over or the score has not risen for long; leave the best in place.
+    """Train until the last epoch, or until the score stops rising; load the best epoch at the end.
 
-    What is random depends on the seed and the number of the epoch alone, so a training that was
-    stopped and goes on comes to the same tensors as one that was not.
+    Randomness depends only on the seed and the epoch, so a training that is stopped and resumed
+    ends with the same tensors as one that is not.
 
     Args:
         training: what is trained, and how.
         progress: told of steps.
-        stop: asked before each step, as the score asks it; the epoch under way is then forgotten.
+        stop: asked before each step, and by the score; the unfinished epoch is lost.
 
     Returns:
-        How it went.
+        The curves.
 
     Raises:
-        StoppedError: it was stopped; the last whole epoch is kept.
-        TrainingError: the loss, a tensor or an embedding is not finite any more; the best epoch is
-            kept as the last one.
+        StoppedError: it was stopped; the last complete epoch is stored.
+        TrainingError: the loss, a tensor or an embedding became infinite or NaN; the best epoch is
+            stored as the last one.
     """
     import torch
 
@@ -99,11 +99,11 @@ def fit(training: Training, *, progress: Progress, stop: Stop) -> Curves:
 
 
 class _DivergedError(Exception):
-    """Something is not finite any more.
+    """The loss, a tensor or an embedding became infinite or NaN.
 
     Args:
-        problem: what, the beginning of a sentence.
-        stepped: whether the epoch had made a step before.
+        problem: which, as the beginning of a sentence.
+        stepped: whether the epoch had already made a step.
     """
 
     def __init__(self, problem: str, *, stepped: bool = True) -> None:
@@ -112,10 +112,10 @@ class _DivergedError(Exception):
 
 
 def _problem(training: Training, optimizer: Any, score: float) -> str:
-    """Return what is not finite of that which a checkpoint would keep; empty if all is.
+    """Return what is not finite of all that a checkpoint would store; empty if everything is.
 
-    A step whose loss was finite can still make weights, or moments of Adam, overflow; and finite
-    weights can embed to what is no number.
+    A step with a finite loss can still make weights or moments of Adam overflow, and finite weights
+    can give embeddings that are not.
     """
     import torch
 
@@ -129,10 +129,10 @@ def _problem(training: Training, optimizer: Any, score: float) -> str:
 
 
 def _stepped_back(training: Training, curves: Curves, diverged: _DivergedError) -> TrainingError:
-    """Make the best epoch the last one, and return what is to be said.
+    """Make the best epoch the last one, and return the error to raise.
 
-    The last epoch may have come near to overflowing already, so that no rate helps from there.
-    Where the best one is the last, and has no finite loss before any step, it begins anew.
+    The last epoch may already be close to overflowing, so that no learning rate helps. Where the
+    best epoch is the last, and its loss is not finite before any step, training starts over.
     """
     number, rate = curves.epoch + 1, training.checkpoint.settings.rate
     if curves.best == curves.epoch and not diverged.stepped:
@@ -150,10 +150,10 @@ def _stepped_back(training: Training, curves: Curves, diverged: _DivergedError) 
 
 
 def _is_best(curves: Curves, reconstructs: bool) -> bool:
-    """Whether the last epoch is the one to keep so far.
+    """Whether the last epoch is the best so far.
 
-    An untrained encoder can be a fair one, but an untrained decoder draws nothing: of an
-    autoencoder any epoch is better than none.
+    An untrained encoder can be a fair one, but an untrained decoder draws noise: for an autoencoder
+    any epoch is better than none.
     """
     untrained = reconstructs and curves.best == 0
     return untrained or curves.scores[-1] > curves.scores[curves.best]
@@ -171,7 +171,7 @@ def _epoch(
     stop: Stop,
     total: int,
 ) -> float:
-    """Go once through the training originals, and return the mean loss of the batches."""
+    """Train for one epoch, and return the mean loss of its batches."""
     import torch
 
     settings, steps = training.checkpoint.settings, training.sampler.steps()
@@ -191,7 +191,7 @@ def _epoch(
         loss.backward()
         try:
             optimizer.step()
-        except RuntimeError as error:  # PyTorch's, for a rate that float32 does not hold
+        except RuntimeError as error:  # raised by PyTorch for a rate beyond float32
             if "overflow" not in str(error):
                 raise
             raise _DivergedError("The step overflowed") from None
@@ -201,7 +201,7 @@ def _epoch(
 
 
 def _score(training: Training, kept: int) -> float:
-    """Return the validation score after an epoch, and say which is kept where that is stopped."""
+    """Return the validation score after an epoch; a stop then says which epoch is stored."""
     try:
         return training.score(training.network.eval())
     except StoppedError:
@@ -216,7 +216,7 @@ def _stopped(training: Training, kept: int) -> StoppedError:
 
 
 def _resume(training: Training, optimizer: Any) -> None:
-    """Take up tensors and moments of the last whole epoch; the rate is that of the settings."""
+    """Load the tensors and moments of the last complete epoch; the rate is that of the settings."""
     tensors, moments = training.checkpoint.state()
     fill_parts(training.network, tensors, training.checkpoint.folder / "state")
     known = optimizer.state_dict()
@@ -224,7 +224,7 @@ def _resume(training: Training, optimizer: Any) -> None:
 
 
 def trained_state(training: Training) -> Mapping[str, Any]:
-    """Return the tensors that are trained: all, but for those of a frozen trunk."""
+    """Return the tensors that are trained: all but those of a frozen trunk."""
     state: dict[str, Any] = training.network.state_dict()
     if training.frozen:
         return {name: t for name, t in state.items() if not name.startswith("trunk.")}

@@ -21,7 +21,7 @@ _SEMI_HARD = {"semi-hard": "semihard"}
 
 
 def metric_loss(settings: Settings) -> Loss:
-    """Return the loss that settings ask for.
+    """Return the loss of a training.
 
     contrastive  Σ d(a, p)² … by the library: mean of d over positive pairs that are not 0, plus
                  mean of max(margin − d, 0) over negative pairs that are not 0; d is the Euclidean
@@ -62,9 +62,9 @@ def metric_loss(settings: Settings) -> Loss:
 def pair_batch(
     embeddings: torch.Tensor, groups: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Choose the pairs of a batch for a head that judges pairs: as many negatives as positives.
+    """Choose the pairs of a batch for a head for pairs: as many negatives as positives.
 
-    Half of the negatives are the nearest of their anchors, the others random.
+    Half of the negatives are the nearest to their anchors, the others are random.
 
     Args:
         embeddings: (b, dim).
@@ -100,7 +100,7 @@ def reconstruction_loss(
     − ½ Σ over dimensions of (1 + log σ² − μ² − σ²) ) / number of pixels and channels
 
     Kingma, Welling: Auto-encoding variational Bayes (2014), with a Gaussian likelihood of variance
-    ½; divided by the number of numbers in a picture, so that sides compare.
+    ½; divided by the number of numbers in a picture, so that losses of different sides compare.
 
     Args:
         pictures: (b, 3, side, side) in [0, 1].

@@ -1,4 +1,4 @@
-"""What is made small, by kind of training: from a network and a batch to a loss."""
+"""What each kind of training minimises: a loss computed from a network and a batch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Objective = Callable[[Any, Batch], "torch.Tensor"]
 
 
 def precision(device: str) -> contextlib.AbstractContextManager[Any]:
-    """Return what networks run in: half precision on a CUDA device that has bfloat16.
+    """Return a context for networks: bfloat16 on a CUDA device that has it, else as it is.
 
-    Losses stay outside, in float32: distances of near embeddings have no digits in bfloat16.
+    Losses stay outside, in float32: bfloat16 does not resolve small distances.
     """
     import torch
 
@@ -31,7 +31,7 @@ def precision(device: str) -> contextlib.AbstractContextManager[Any]:
 
 
 def objective(settings: Settings, inputs: Inputs) -> Objective:
-    """Return what settings ask to be made small."""
+    """Return what a training minimises."""
     if settings.reconstructs:
         return _reconstruction(settings, inputs)
     if settings.kind == "siamese-dense":
@@ -55,7 +55,7 @@ def _distances(settings: Settings, inputs: Inputs) -> Objective:
 
 
 def _pairs(settings: Settings, inputs: Inputs) -> Objective:
-    """Binary cross-entropy with logits on pairs; no sigmoid comes before it."""
+    """Binary cross-entropy of the logits of pairs."""
     import torch
     import torch.nn.functional as F
 
@@ -69,7 +69,7 @@ def _pairs(settings: Settings, inputs: Inputs) -> Objective:
         groups = torch.from_numpy(batch.groups).to(inputs.device)
         first, second, same = pair_batch(embeddings, groups)
         logits = network.pair_logits(embeddings[first], embeddings[second])
-        if settings.combine == "concat":  # it must not matter which of the two comes first
+        if settings.combine == "concat":  # both orders, so that the order does not matter
             turned = network.pair_logits(embeddings[second], embeddings[first])
             logits, same = torch.cat([logits, turned]), torch.cat([same, same])
         return F.binary_cross_entropy_with_logits(logits.float(), same)

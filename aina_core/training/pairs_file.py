@@ -1,10 +1,10 @@
-"""CSVs of images that belong together: as people give them, and as trainings keep them.
+"""CSVs of pairs of images that belong together: as people give them and as trainings store them.
 
 ::
 
     AINA_HOME/.trained/.pairs/SHA256.csv     uploads; those unused for two weeks are removed
-    FOLDER/pairs-SHA256.csv                  of a training or a trained model, whose settings name
-                                             it by its checksum
+    FOLDER/pairs-SHA256.csv                  of a training or a trained model, whose settings hold
+                                             its checksum
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def read_pairs(path: Path, ids: Collection[str] | None = None) -> Pairs:
 
     Args:
         path: of the file.
-        ids: those of the gallery; the first line is a pair if it has one of them. None where they
-            are not known yet: then it is passed over.
+        ids: those of the gallery; the first line is a pair if it has one of them. None skips the
+            first line and checks no id.
 
     Raises:
-        InputError: it cannot be read, a line has not two ids, or the gallery has not some of them.
+        InputError: it cannot be read, a line lacks an id, or an id is not in the gallery.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -75,10 +75,10 @@ def read_pairs(path: Path, ids: Collection[str] | None = None) -> Pairs:
 
 
 def keep_pairs(data: bytes, ids: Collection[str] | None = None) -> Path:
-    """Keep a pairs file that was uploaded, and return its path; see `read_pairs`.
+    """Store a pairs file that was uploaded, and return its path; see `read_pairs`.
 
     Raises:
-        InputError: it is no pairs file.
+        InputError: it is not a pairs file.
     """
     path = folder() / ".pairs" / f"{hashlib.sha256(data).hexdigest()[:16]}.csv"
     _sweep(path.parent)
@@ -100,12 +100,12 @@ def _sweep(uploads: Path) -> None:
 
 
 def as_csv(pairs: Pairs) -> bytes:
-    """Return pairs as a CSV under a line of names."""
+    """Return pairs as a CSV with a header."""
     return csv_text(["first image", "second image"], pairs, guarded=False).encode()
 
 
 def record_of(pairs: Pairs) -> dict[str, Any]:
-    """Return what settings keep of pairs: {"count", "sha256"}, the latter of their CSV."""
+    """Return what settings store of pairs: {"count", "sha256"}, the checksum of their CSV."""
     return {"count": len(pairs), "sha256": hashlib.sha256(as_csv(pairs)).hexdigest()}
 
 
@@ -114,8 +114,8 @@ def store_pairs(parent: Path, pairs: Pairs, record: Any) -> None:
 
     Args:
         parent: the folder.
-        pairs: to be written; nothing is for none.
-        record: see `record_of`; of none anything.
+        pairs: to be written; without any, no file is.
+        record: see `record_of`; not used without pairs.
     """
     if not pairs:
         return
@@ -129,7 +129,7 @@ def stored_pairs(parent: Path, record: Mapping[str, Any]) -> Pairs:
     """Read what `store_pairs` wrote.
 
     Raises:
-        DamagedError: it is not there, or not what the record says.
+        DamagedError: it is missing, or does not match the record.
     """
     return _stored(parent / _file(str(record["sha256"])), str(record["sha256"]))
 

@@ -1,9 +1,9 @@
-"""Small pictures of originals and of their changed versions, made once and kept for a training.
+"""Small pictures of originals and of their changed versions, made once and stored for a training.
 
-They are made in chunks, and a run that was stopped or killed goes on there::
+They are stored in chunks, so that a run that is stopped or killed resumes there::
 
     FOLDER/
-      pictures.u8, .json   pictures, in the order of `Wanted.items`, and which they are
+      pictures.u8, .json   pictures in the order of `Wanted.items`, and which they are
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def pictures(
     progress: Progress,
     stop: Stop,
 ) -> Rows:
-    """Return what is wanted as a network's preprocessing brings it to its input.
+    """Return what is wanted, preprocessed for a network.
 
     Args:
         folder: of this training.
-        gallery: where the originals are.
+        gallery: of the originals.
         recipe: the preprocessing.
         wanted: what is needed.
-        progress: told of images.
+        progress: called after each image.
         stop: asked between images.
 
     Raises:
-        StoppedError: it was stopped; what is decoded is kept.
+        StoppedError: it was stopped; what is decoded is stored.
     """
     items = wanted.items()
     size = 3 * recipe.crop**2
@@ -92,7 +92,7 @@ def pictures(
 
 
 def _in_threads(tasks: Iterable[Any], make: Callable[[Any], Any], stop: Stop) -> Iterator[Any]:
-    """Yield what is made of tasks, in their order, on all cores, few at a time."""
+    """Yield the results of tasks in their order, made on all cores, a few at a time."""
     pool = ThreadPoolExecutor(cores(), "decode")
     waiting: deque[Future[Any]] = deque()
     try:
@@ -119,7 +119,7 @@ def _identity(wanted: Wanted, recipe: Recipe) -> str:
 
 
 def _already(data: Path, record: Path, identity: str, size: int) -> tuple[int, dict[int, str]]:
-    """How many pictures an earlier run has left whole, and what it could not read."""
+    """How many complete pictures an earlier run has stored, and what it could not read."""
     try:
         noted: dict[str, Any] = paths.read_json(record)
         if noted["identity"] == identity and data.stat().st_size >= int(noted["done"]) * size:

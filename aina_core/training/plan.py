@@ -1,4 +1,4 @@
-"""From settings to what is trained on: originals, split, and the rows that each part may see."""
+"""The plan of a training: the originals, their split, and the versions that each part sees."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from aina_core.training.split import Split, families, split
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Who is trained on, who stops the training, who is held out, and what each shows.
+    """Which originals are trained on, stop the training or are held out, and their versions.
 
     Attributes:
         originals: all, in the order of their ids.
-        codes: int64 (n,), the label of each, or its family under a file of pairs; −1 for none.
+        codes: int64 (n,), the label of each, or its family in a file of pairs; −1 for none.
         split: places of originals.
-        checked: places of validation originals whose changed versions early stopping looks at.
-        judged: places of test originals whose changed versions the table at the end looks at.
+        checked: places of validation originals whose changed versions early stopping uses.
+        judged: places of test originals whose changed versions the table at the end uses.
         changes: names.
         train_columns: int64, the versions of a training original that the loss sees.
         check_columns: int64, those of a validation original that early stopping sees.
-        by_code: whether positives are originals of one code, not versions of one original.
-        pairs_used: how many pairs of a file join originals; the others say nothing of them.
+        by_code: whether positives are originals of one code, rather than versions of one original.
+        pairs_used: how many pairs of a file join originals.
     """
 
     originals: tuple[Original, ...]
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def wanted(self) -> Wanted:
-        """Every version that some part looks at."""
+        """Every version that a part uses."""
         needed = np.zeros((len(self.originals), 1 + len(self.changes)), bool)
         needed[:, 0] = True
         needed[np.ix_(self.split.train, self.train_columns)] = True
@@ -62,14 +62,14 @@ class Plan:
         return Wanted(self.originals, self.changes, needed)
 
     def key(self) -> str:
-        """Return what is equal for equal plans, SHA-256 in hex."""
+        """Return a SHA-256 in hex that is equal for equal plans."""
         split_in = (self.split.train, self.split.validation, self.split.test)
         parts = (*split_in, self.codes, self.checked, self.judged)
         listed = [[[o.id, o.sha256] for o in self.originals], *(part.tolist() for part in parts)]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
     def label_queries(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what early stopping searches by label.
+        """Return the originals that early stopping searches by label.
 
         Returns:
             The places of all originals trained on or validated on that have a label, int64 (n,);
@@ -85,8 +85,8 @@ class Plan:
         """Return the plan without originals that could not be read.
 
         Raises:
-            InputError: too few are left of a part, of those whose versions are looked at, or of
-                what belongs together.
+            InputError: too few are left of a part, of those whose versions are used, or of those
+                that belong together.
         """
 
         def kept(places: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def plan(settings: Settings, gallery: Gallery) -> Plan:
     """Choose and split the originals.
 
     Raises:
-        InputError: the gallery has too few, or not what the positives ask for.
+        InputError: the gallery has too few, or lacks what the positives need.
     """
     originals = tuple(find_originals(gallery, settings.originals, settings.seed))
     ids = [original.id for original in originals]
@@ -139,7 +139,7 @@ def plan(settings: Settings, gallery: Gallery) -> Plan:
 
 
 def _drawn(places: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return some places, drawn at random, ascending: the first by name may be of one folder."""
+    """Return places drawn at random, ascending; the first by name could all be of one folder."""
     return np.sort(np.random.default_rng(seed).permutation(places)[:count])
 
 
@@ -153,7 +153,7 @@ def _codes(settings: Settings, originals: tuple[Original, ...], kin: np.ndarray)
 
 
 def _check_groups(settings: Settings, made: Plan) -> None:
-    """Refuse positives that the originals have not: to be trained on, or to stop by.
+    """Refuse positives of which there are too few to train on, or to stop by.
 
     Raises:
         InputError: fewer than two groups of at least two, or no validation original has a partner.
@@ -177,7 +177,7 @@ def _check_groups(settings: Settings, made: Plan) -> None:
 
 
 def sampler(settings: Settings, made: Plan) -> Sampler:
-    """Return what draws the batches of a training."""
+    """Return the sampler of a training's batches."""
     train, columns = made.split.train, made.train_columns
     if made.by_code:
         pools = by_code(train, made.codes[train])
@@ -204,17 +204,17 @@ def rows_of(
     """Make the rows of a plan.
 
     Args:
-        settings: what is asked for.
+        settings: of the training.
         made: the plan.
-        gallery: where the originals are.
+        gallery: of the originals.
         recipe: the preprocessing of the network.
         load: loads the trunk, where only its features are needed.
         folders: of features that trainings share, and of this training.
-        progress: told of images.
+        progress: called after each image.
         stop: asked between images.
 
     Raises:
-        StoppedError: it was stopped; what was made is kept.
+        StoppedError: it was stopped; what was made is stored.
     """
     shared, own = folders
     if settings.over_features:

@@ -1,10 +1,12 @@
-"""Train a model: from settings to a registered model and the table of what it gained."""
+"""Train a model: from settings to a registered model with the table of its gains."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +17,31 @@ from aina_core.disk import folders, paths
 from aina_core.disk.locks import alone
 from aina_core.embedding import Embedder, load_embedder
 from aina_core.errors import InputError
-from aina_core.gallery import open_gallery
-from aina_core.models.trained import MANIFEST, WEIGHTS, folder, recipe_of, valid_name
+from aina_core.gallery import Gallery, open_gallery
+from aina_core.models import checksum, get
+from aina_core.models.trained import FORMAT, MANIFEST, WEIGHTS, folder, recipe_of, valid_name
 from aina_core.progress import Progress, Stop, never, silent
-from aina_core.training.calibrating import calibrate
 from aina_core.training.checkpoints import Checkpoint, Curves, Spent, write_tensors
-from aina_core.training.evaluation import Judged, Logits
+from aina_core.training.evaluation import ALL, UNSEEN, Judged, Logits, gains, validation_score
 from aina_core.training.inputs import FrozenTrunk, Inputs
 from aina_core.training.loop import Training, fit, trained_state
 from aina_core.training.networks import architecture, beginning
 from aina_core.training.objectives import objective
-from aina_core.training.pair_head import held_out_pairs, logits_of, pair_accuracy, validation_pairs
+from aina_core.training.pair_head import (
+    calibrate,
+    head_logits,
+    held_out_pairs,
+    logits_of,
+    pair_accuracy,
+    validation_pairs,
+)
 from aina_core.training.pairs_file import store_pairs
 from aina_core.training.plan import Plan, plan, rows_of, sampler
-from aina_core.training.records import ALL, UNSEEN, gains, manifest_of
 from aina_core.training.settings import Settings
-from aina_core.training.validating import validation_score
 
 #: A model's name → the loaded model.
 Load = Callable[[str], Embedder]
+_LIBRARIES = ("numpy", "pillow", "pytorch-metric-learning", "torch", "torchvision")
 _UNUSED_SECONDS = 14 * 24 * 3600.0
 
 
@@ -47,13 +55,13 @@ def train(
 ) -> dict[str, Any]:
     """Train a model, register it, and return what is recorded of it.
 
-    It can be stopped or killed at any moment: the same settings go on from there.
+    It can be stopped or killed at any moment: the same settings resume it.
 
     Args:
-        settings: what is asked for, see `settle`.
-        load: loads a registered model, whose embeddings are trained over.
+        settings: see `settle`.
+        load: loads the registered model whose embeddings are trained on.
         device: "cpu" or "cuda"; by default a CUDA device where there is one.
-        progress: told of every phase.
+        progress: called in every phase.
         stop: asked now and then.
 
     Returns:
@@ -62,7 +70,7 @@ def train(
     Raises:
         AinaError: the gallery or the model cannot be used, or there is too little to train on.
         StoppedError: it was stopped.
-        TrainingError: the loss is not a number any more.
+        TrainingError: the loss became infinite or NaN.
     """
     valid_name(settings.name)
     device = _device(device)
@@ -70,15 +78,19 @@ def train(
     checkpoint = Checkpoint(settings)
     what = f"training a model named {settings.name}"
     with alone(checkpoint.folder, what), _own_randomness(), _repeatable():
-        valid_name(settings.name)  # another process may have ended it meanwhile
+        valid_name(settings.name)  # another process may have finished it meanwhile
         made = plan(settings, gallery)
         key = made.key()
-        checkpoint.begin(key)  # refuses another training before anything of this one is touched
+        checkpoint.begin(key)  # refuses to touch the files of another training
         spent = Spent(checkpoint.folder)
         progress = spent.noting(progress)
         try:
             rows = rows_of(
-                *(settings, made, gallery, recipe_of(architecture(settings)), load),
+                settings,
+                made,
+                gallery,
+                recipe_of(architecture(settings)),
+                load,
                 (_shared_folder(), checkpoint.folder),
                 progress=progress,
                 stop=stop,
@@ -90,14 +102,14 @@ def train(
         finally:
             spent.note()
         result = run.result(curves, found, spent.seconds())
-        record = manifest_of(settings, made, gallery, curves, result)
+        record = _manifest(settings, made, gallery, curves, result)
         _register(settings, record, run.state, checkpoint.folder)
         folders.discard(checkpoint.folder)
     return record
 
 
 class _Run:
-    """One training with its network and rows."""
+    """A training with its network and rows."""
 
     def __init__(
         self,
@@ -116,12 +128,13 @@ class _Run:
         self.inputs = Inputs(rows, recipe_of(architecture(settings)), device)
         at_rest = settings.frozen and self.inputs.are_pictures
         self._trunk = FrozenTrunk(self.inputs, self.network, rows.at.shape) if at_rest else None
-        self._logits = self._pair_logits if architecture(settings).pair else None
+        pair = architecture(settings).pair
+        self._logits = head_logits(self.network, device, pair) if pair else None
 
     def train(self, key: str) -> tuple[Curves, dict[str, Any]]:
-        """Train, and return how it went and what was gained."""
+        """Train, and return the curves and the table of gains."""
         settings, made = self.settings, self.made
-        # a registered trunk is held against its own features, whatever the head begins as
+        # a registered trunk is compared with its own features, however the head is initialised
         phase, method = "judging the network as it is", "features" if settings.model else "forward"
         before = self._judge(self._rows(method, phase))
         training = Training(
@@ -168,14 +181,14 @@ class _Run:
         }
 
     def _given_pairs(self) -> dict[str, Any]:
-        """How many pairs of a file joined originals, and how many say nothing of them."""
+        """How many pairs of a file joined originals, and how many did not."""
         given, used = len(self.settings.pairs), self.made.pairs_used
         return {"given_pairs": {"used": used, "passed_over": given - used}} if given else {}
 
     def _rows(self, method: str, phase: str = "") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """Return what makes rows by a method of the network; progress is told where it has a phase.
+        """Return what makes unit rows by a method of the network.
 
-        Between epochs it has none: the phase is then that of training.
+        Progress is reported only with a phase; between epochs the phase stays "training".
         """
         unit_rows, embed = self.inputs.unit_rows, getattr(self.network, method)
         if self._trunk is not None:
@@ -195,30 +208,56 @@ class _Run:
         rows: Callable[[np.ndarray, np.ndarray], np.ndarray],
         logits: Logits | None = None,
     ) -> dict[str, Judged]:
-        """Judge by all changes, and by those alone that training has not seen."""
+        """Judge by all changes, and by those that training has not seen."""
         self.network.eval()
         held, seed = self.settings.hold_out, self.settings.seed
         parts = {ALL: self.made.changes, **({UNSEEN: held} if held else {})}
         return {part: Judged(rows, self.made, names, seed, logits) for part, names in parts.items()}
 
-    def _pair_logits(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """What the head says of pairs, the same whichever of the two comes first."""
-        import torch
 
-        with torch.inference_mode():
-            one, other = (torch.from_numpy(each).to(self.device) for each in (first, second))
-            logits = self.network.pair_logits(one, other)
-            if self.settings.combine == "concat":
-                logits = (logits + self.network.pair_logits(other, one)) / 2
-            found: np.ndarray = logits.float().cpu().numpy()
-        return found
+def _manifest(
+    settings: Settings, made: Plan, gallery: Gallery, curves: Curves, result: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest of a trained model, without the checksum of its weights.
+
+    Args:
+        settings: of the training.
+        made: its plan.
+        gallery: of the originals.
+        curves: of the training.
+        result: what the command line prints.
+    """
+    base = settings.model
+    ids = {
+        part: [made.originals[place].id for place in getattr(made.split, part)]
+        for part in ("train", "validation", "test")
+    }
+    return {
+        "format": FORMAT,
+        "name": settings.name,
+        "kind": settings.kind,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "architecture": architecture(settings).as_dict(),
+        "trunk_trained": not settings.frozen,
+        "base_sha256": checksum(get(base).weights.locate()) if base else "",
+        "settings": settings.as_dict(),
+        "data": {
+            "gallery": gallery.name,
+            "folder": str(gallery.root),
+            "catalogue": gallery.catalogue.version(),
+            "split": ids,
+        },
+        "curves": curves.as_dict(),
+        "result": result,
+        "versions": {name: version(name) for name in _LIBRARIES},
+    }
 
 
 def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any], run: Path) -> None:
-    """Put a trained model in its place, in one step.
+    """Move a trained model into place, in one step.
 
-    It is made in the folder of its run: a process that is killed leaves it there, where the next
-    one makes it again.
+    It is made in the folder of its run, so that what a killed process leaves is replaced by the
+    next one, or deleted with the training.
     """
     made = run / "model"
     shutil.rmtree(made, ignore_errors=True)
@@ -236,17 +275,17 @@ def _register(settings: Settings, record: dict[str, Any], state: dict[str, Any],
 
 
 def _shared_folder() -> Path:
-    """Where embeddings that trainings share are; those unused for two weeks are removed."""
+    """Return the folder of embeddings that trainings share, without those unused for two weeks."""
     shared = folder() / ".features"
     folders.sweep_unused(shared, _UNUSED_SECONDS)
     return shared
 
 
 def _device(given: str | None) -> str:
-    """Settle the device.
+    """Return the device to train on.
 
     Raises:
-        InputError: it is unknown, or not there.
+        InputError: it is unknown or missing.
     """
     from aina_core.embedding.runtimes import choose
 
@@ -255,7 +294,7 @@ def _device(given: str | None) -> str:
 
 @contextlib.contextmanager
 def _own_randomness() -> Iterator[None]:
-    """Leave torch's random numbers to others as they were."""
+    """Restore torch's random state at the end."""
     import torch
 
     with torch.random.fork_rng():
@@ -263,7 +302,7 @@ def _own_randomness() -> Iterator[None]:
 
 
 def _repeatable() -> contextlib.AbstractContextManager[Any]:
-    """On a CUDA device what computes the same each time, and in float32, as for embeddings."""
+    """Make a CUDA device deterministic, and compute in float32, as for embeddings."""
     import torch
 
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

@@ -1,4 +1,4 @@
-"""Who is trained on and who is held out: by original, never by pair."""
+"""Which originals are trained on and which are held out: split by original, never by pair."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from aina_core.errors import InputError
-from aina_core.training.settings import VALIDATION_SHARE
 
 _FEWEST = 2
+_VALIDATION_SHARE = 0.2  # of the families that are not held out for the end
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Places of originals, int64, ascending, each in one of the three.
+    """Places of originals, int64, ascending, each in one of three parts.
 
     Attributes:
-        train: what the loss sees.
-        validation: what early stopping looks at.
-        test: what only the table at the end looks at.
+        train: seen by the loss.
+        validation: used by early stopping.
+        test: used by the table at the end alone.
     """
 
     train: np.ndarray
@@ -29,11 +29,11 @@ class Split:
 
 
 def split(families: np.ndarray, test_share: float, seed: int) -> Split:
-    """Split originals; a family (images that a pairs file joins) is never torn.
+    """Split originals; a family (images that a pairs file joins) stays in one part.
 
     Args:
         families: int64 (n,), the family of each original.
-        test_share: of the families that is held out for the end.
+        test_share: share of the families that is held out for the end.
         seed: of the draw.
 
     Raises:
@@ -42,7 +42,7 @@ def split(families: np.ndarray, test_share: float, seed: int) -> Split:
     names = np.unique(families)
     drawn = np.random.default_rng(seed).permutation(names)
     held = round(len(names) * test_share)
-    checked = max(round((len(names) - held) * VALIDATION_SHARE), 1)
+    checked = max(round((len(names) - held) * _VALIDATION_SHARE), 1)
     parts = (drawn[held + checked :], drawn[held : held + checked], drawn[:held])
     train, validation, test = (np.flatnonzero(np.isin(families, part)) for part in parts)
     if min(map(len, (train, validation, test))) < _FEWEST:
@@ -56,11 +56,11 @@ def split(families: np.ndarray, test_share: float, seed: int) -> Split:
 
 @dataclass(frozen=True, eq=False)
 class Families:
-    """Which originals belong together by a file of pairs.
+    """Which originals belong together according to a file of pairs.
 
     Attributes:
-        of: int64 (n,), a number for each original that is equal for those that pairs join, also by
-            way of images that are not among them: the place of the first of the family.
+        of: int64 (n,), the family of each original, as the place of its first member; pairs join
+            originals also through images that are not among them.
         used: how many of the pairs join, or help to join, different originals.
     """
 
@@ -77,8 +77,8 @@ def families(
 
     Args:
         ids: of the originals.
-        pairs: of image ids; those of other images join too, by way of these images.
-        stands_for: of an image that is a copy or a modification of another, the other's id.
+        pairs: of image ids, which need not be originals.
+        stands_for: for an image that is a copy or a modification of another, the other's id.
     """
     known, parent = stands_for or {}, dict[str, str]()
 

@@ -16,13 +16,13 @@ from aina_core.training.settings import Settings
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A trained model with what is recorded of it.
+    """A trained model and its record.
 
     Attributes:
         name: that people type.
         created: when, ISO 8601, UTC.
-        settings: what was asked for.
-        curves: how it went.
+        settings: of its training.
+        curves: of its training.
         result: what the command line prints.
     """
 
@@ -38,11 +38,11 @@ class Unfinished:
     """A training that runs, or was stopped or killed.
 
     Attributes:
-        name: of the model that is to come of it.
-        settings: what was asked for.
+        name: of the model that it trains.
+        settings: of the training.
         curves: so far.
-        running: whether a process is at it now.
-        diverged: whether it ended because something was not finite any more.
+        running: whether a process trains it now.
+        diverged: whether it ended because a value became infinite or NaN.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Unfinished:
 
 
 def models() -> tuple[list[TrainedModel], dict[str, str]]:
-    """Return the trained models, newest first; and, by name, what is wrong with damaged ones."""
+    """Return the trained models, newest first; and, by name, why others cannot be read."""
     found, damaged = [], {}
     for name in trained():
         try:
@@ -64,7 +64,7 @@ def models() -> tuple[list[TrainedModel], dict[str, str]]:
 
 
 def load(name: str) -> TrainedModel:
-    """Return what is recorded of a trained model.
+    """Return the record of a trained model.
 
     Raises:
         InputError: there is none of that name.
@@ -105,7 +105,7 @@ def unfinished() -> list[Unfinished]:
 
 
 def finished_at(name: str) -> float:
-    """When a training became a model, in seconds since 1970; 0 where it has not."""
+    """Return when a training became a model, in seconds since 1970; 0 if it has not."""
     with contextlib.suppress(OSError):
         return (folder() / name / MANIFEST).stat().st_mtime
     return 0.0

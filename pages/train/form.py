@@ -1,4 +1,4 @@
-"""The Train page's form: what to train, on what, by which settings."""
+"""The Train page's form: what to train, from what, with which settings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from aina_core.models import ModelName
 from aina_core.models.trained import trained
 from aina_core.training import KINDS, Settings, settle, unfinished
 from aina_core.training.command import arguments
-from aina_core.training.settings import AUTOENCODERS, USUAL_POSITIVES
-from pages.train import cache
-from pages.train import settings as training_settings
+from aina_core.training.options import AUTOENCODERS, USUAL_POSITIVES
+from pages.train import cache, settings
 from ui import state
 from ui.settings import one_of
 from ui.text import plain
@@ -43,14 +42,14 @@ _NO_PAIRS = "Choose the CSV of pairs first: two image ids a line."
 
 @dataclass(frozen=True)
 class _Basics:
-    """What the form asks for first: keywords of `settle`, and why they are not enough."""
+    """What the form asks for first: keywords of `settle`, and what is missing, as a sentence."""
 
     keywords: dict[str, Any]
     lacking: str = ""
 
 
 def form(gallery: Gallery) -> None:
-    """Draw what can be trained, and start what is asked for."""
+    """Draw the form, and start the training that it describes."""
     kind = one_of("train.kind", NAMES, "adapter")
     st.segmented_control(
         "Kind",
@@ -72,26 +71,26 @@ def form(gallery: Gallery) -> None:
     if basics.keywords.get("model", "") is None and kind == "adapter":
         st.info("No model can be used here yet; the Models page says how to get one.")
         return
-    chosen = training_settings.draw(kind, gallery.name, basics.keywords)
-    settings, problem = _settled(kind, gallery, name or usual, {**basics.keywords, **chosen})
+    chosen = settings.draw(kind, gallery.name, basics.keywords)
+    settled, problem = _settled(kind, gallery, name or usual, {**basics.keywords, **chosen})
     problem = basics.lacking or problem
     busy = any(job.active for job in jobs.jobs())
     start = right.button(
         "Train",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=busy or settings is None or bool(problem),
+        disabled=busy or settled is None or bool(problem),
         width="stretch",
         help="One job runs at a time; see the sidebar." if busy else None,
     )
     if problem:
         (st.info if problem == _NO_PAIRS else st.error)(plain(problem))
-    elif start and settings is not None:
-        _start(gallery, settings)
+    elif start and settled is not None:
+        _start(gallery, settled)
 
 
 def _free_name(gallery: Gallery, kind: str) -> str:
-    """A name for the new model that nothing has yet."""
+    """A free name for the new model."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", gallery.name).strip("-_.")[:40] or "my"
     taken = {*trained(), *models.names(), *(one.name for one in unfinished())}
     names = (f"{stem}-{kind}{f'-{n}' if n > 1 else ''}" for n in range(1, len(taken) + 2))
@@ -99,7 +98,7 @@ def _free_name(gallery: Gallery, kind: str) -> str:
 
 
 def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
-    """Draw what it begins with, and what belongs together."""
+    """Draw the choice of a base model, and of what belongs together."""
     if kind in AUTOENCODERS:
         return _Basics({})
     keywords: dict[str, Any] = {"model": _base(place, kind)}
@@ -116,7 +115,7 @@ def _basics(kind: str, gallery: Gallery, place: Any) -> _Basics:
     if chosen != "pairs":
         return _Basics({**keywords, "positives": chosen})
     pairs, lacking = _pairs(gallery)
-    # until there is a file any pair will do: the other settings depend only on there being some
+    # any pair will do until there is a file: the other settings depend only on there being one
     return _Basics({**keywords, "positives": None, "pairs": pairs or (("", ""),)}, lacking)
 
 
@@ -138,7 +137,7 @@ def _base(place: Any, kind: str) -> str | None:
 
 
 def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Draw the choice of a file of pairs; return them, or what they lack."""
+    """Draw the upload of a file of pairs; return them, and what is missing, as a sentence."""
     sent = st.file_uploader(
         "Pairs: a CSV of two image ids a line; a line of names may come first",
         type="csv",
@@ -152,19 +151,19 @@ def _pairs(gallery: Gallery) -> tuple[tuple[tuple[str, str], ...], str]:
 def _settled(
     kind: str, gallery: Gallery, name: str, keywords: dict[str, Any]
 ) -> tuple[Settings | None, str]:
-    """Return the settings, and one sentence if they, or the gallery, cannot be trained by."""
+    """Return the settings, and a sentence if they, or the gallery, cannot be used."""
     try:
-        settings = settle(kind, gallery.name, name, **keywords)
+        settled = settle(kind, gallery.name, name, **keywords)
     except AinaError as error:
         return None, str(error)
-    return settings, cache.training_problem(gallery, settings)
+    return settled, cache.training_problem(gallery, settled)
 
 
-def _start(gallery: Gallery, settings: Settings) -> None:
-    if problem := cache.training_problem(gallery, settings, whole=True):
+def _start(gallery: Gallery, settled: Settings) -> None:
+    if problem := cache.training_problem(gallery, settled, whole=True):
         st.error(plain(problem))
         return
-    jobs.start(f"Train {settings.name}: {NAMES[settings.kind]}", arguments(settings))
+    jobs.start(f"Train {settled.name}: {NAMES[settled.kind]}", arguments(settled))
     view = {name: kept for name, kept in state.current().view.items() if name != "train.model"}
-    state.change(view=view)  # the new one is shown when it is done
+    state.change(view=view)  # so that the new one is shown when it is done
     st.rerun()

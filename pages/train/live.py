@@ -1,4 +1,4 @@
-"""The Train page's middle: what is being trained, was stopped, or has failed, and how to go on."""
+"""The Train page's middle: trainings that run, were stopped or have failed, and how to resume."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from aina_core import figures, training
-from aina_core import jobs as work
+from aina_core import figures, jobs, training
 from aina_core.errors import AinaError, InputError
 from aina_core.jobs import Job
 from aina_core.training import Settings, Unfinished
@@ -17,12 +16,12 @@ from pages.train.form import NAMES
 from ui.components import plot
 from ui.text import plain
 
-# After a loss that is no number: what the learning rate is divided by, and the largest to go on at.
+# After a loss that is not a number: the rate's divisor, and the largest rate to resume with.
 _SLOWER, _LARGEST_RATE = 10, 0.01
 
 
 def curves_told(settings: Settings) -> str:
-    """What the curves are, and which epoch is kept."""
+    """What the curves show, and which epoch is kept."""
     first = ""
     if settings.reconstructs:
         first = ", of an autoencoder never the network as it began, whose decoder draws nothing"
@@ -37,9 +36,9 @@ class _Course:
     """A training that has not become a model: its job, its checkpoint, or both.
 
     Attributes:
-        name: of the model that is to come of it.
-        job: that runs it, or ran it last; None for one of the command line.
-        kept: what stands on the disk; None before the first epoch.
+        name: of the model that it trains.
+        job: that runs it, or ran it last; None if it was started on the command line.
+        kept: its checkpoint; None before the first epoch.
     """
 
     name: str
@@ -56,7 +55,7 @@ class _Course:
 
 
 def live() -> None:
-    """Draw what is being trained, every other second anew, and what has not ended."""
+    """Draw the trainings that have not ended, and those that run again every two seconds."""
     running = any(one.running for one in _courses())
     st.fragment(_live, run_every=2.0 if running else None)()
 
@@ -70,19 +69,19 @@ def _live() -> None:
     before = st.session_state.get("train.seen", seen)
     st.session_state["train.seen"] = seen
     if seen != before:
-        st.rerun()  # what was trained can be shown now
+        st.rerun()  # the rest of the page shows what has been trained
 
 
 def _courses() -> list[_Course]:
-    """The trainings that have not become models, those that run first."""
+    """The trainings that have not become models, the running ones first."""
     kept = {one.name: one for one in training.unfinished()}
-    jobs: dict[str, Job] = {}
-    for job in work.jobs():  # the newest first
+    last: dict[str, Job] = {}
+    for job in jobs.jobs():  # the newest first
         name = _name_of(job)
         if name and (job.active or _failed_last(name, job) or name in kept):
-            jobs.setdefault(name, job)
-    there = {*kept, *(n for n, job in jobs.items() if job.active or job.state == "failed")}
-    found = [_Course(name, jobs.get(name), kept.get(name)) for name in sorted(there)]
+            last.setdefault(name, job)
+    there = {*kept, *(n for n, job in last.items() if job.active or job.state == "failed")}
+    found = [_Course(name, last.get(name), kept.get(name)) for name in sorted(there)]
     return sorted(found, key=lambda one: not one.running)
 
 
@@ -92,7 +91,7 @@ def _failed_last(name: str, job: Job) -> bool:
 
 
 def _name_of(job: Job) -> str:
-    """Name of the model that a job trains; empty for other jobs."""
+    """The name of the model that a job trains; empty for other jobs."""
     words = job.arguments
     if words[:1] != ("train",) or "--name" not in words[:-1]:
         return ""
@@ -125,14 +124,14 @@ def _of_what(kept: Unfinished | None) -> str:
 
 
 def _progress(one: _Course) -> None:
-    """How far it is, and a button to stop it."""
+    """Draw the progress of a training, and a button to stop it."""
     left, right = st.columns([3, 1], vertical_alignment="center")
     job = one.job
     if job is None or not job.active:
         left.caption("It was started on the command line, and is stopped there.")
         return
     left.progress(
-        min(job.done / job.total, 1.0) if job.total else 0.0, text=plain(work.describe(job))
+        min(job.done / job.total, 1.0) if job.total else 0.0, text=plain(jobs.describe(job))
     )
     stopping = job.state == "stopping"
     if right.button(
@@ -144,29 +143,29 @@ def _progress(one: _Course) -> None:
         help="The last whole epoch is kept; it can go on from there.",
     ):
         with contextlib.suppress(InputError):  # it has just ended
-            work.stop(job.id)
+            jobs.stop(job.id)
         st.rerun()
 
 
 def _curves(kept: Unfinished) -> None:
     curves = kept.curves
     now, best, before = curves.scores[-1], curves.scores[curves.best], curves.scores[0]
-    # of an autoencoder it can have been better before training, which is never kept
+    # an autoencoder may have ranked better before training, which is never kept
     place = "best" if best >= before else "best since"
     st.markdown(
         f"Epoch {curves.epoch:,} of at most {kept.settings.epochs:,} · held-out retrieval "
         f"{now:.3f}, before training {before:.3f}, {place} {best:.3f} in epoch {curves.best:,}"
     )
     if not curves.epoch:
-        return  # before the first step there is nothing to be drawn
+        return  # there is nothing to draw before the first step
     figure = figures.training_curves(curves.losses, curves.scores, curves.best)
     plot(figure, key=f"live-{kept.name}", name=f"training {kept.name}")
     st.caption(curves_told(kept.settings))
 
 
 def _ways_on(one: _Course) -> None:
-    """Draw what can be done with a training that was stopped, was killed, or has failed."""
-    busy = any(job.active for job in work.jobs())
+    """Draw what can be done with a training that was stopped or killed, or has failed."""
+    busy = any(job.active for job in jobs.jobs())
     told = "One job runs at a time; see the sidebar." if busy else None
     places = st.columns([2, 2, 1])
     kept = one.kept
@@ -205,9 +204,9 @@ def _from_where(kept: Unfinished, slower: bool) -> str:
 
 def _go_on(one: _Course, kept: Unfinished, changed: dict[str, float]) -> None:
     if one.job is not None:
-        with contextlib.suppress(InputError):  # another session has been faster
-            work.forget(one.job.id)
-    work.start(
+        with contextlib.suppress(InputError):  # another browser tab was faster
+            jobs.forget(one.job.id)
+    jobs.start(
         f"Train {one.name}: {NAMES[kept.settings.kind]}", arguments(kept.settings, **changed)
     )
     st.rerun()
@@ -218,7 +217,7 @@ def _delete(one: _Course) -> None:
         if one.kept is not None:
             training.delete(one.name)
         if one.job is not None:
-            work.forget(one.job.id)
+            jobs.forget(one.job.id)
     except AinaError as error:
         st.error(plain(error))
         return

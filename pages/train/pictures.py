@@ -1,4 +1,4 @@
-"""What an autoencoder makes of images: reconstructions, the way between two, samples."""
+"""What an autoencoder draws: reconstructions, the path between two images, samples."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LARGEST_SEED = 1_000_000
 
 
 def show(gallery: Gallery, model: TrainedModel) -> None:
-    """Draw what a trained autoencoder makes of images of a gallery."""
+    """Draw reconstructions of a gallery's images, the path between two, and samples."""
     try:
         ids = cache.unseen_images(gallery, model.name, _OFFERED)
         if not ids:
             st.info("The gallery has no image that this training has not seen; choose another one.")
             return
         _reconstructions(gallery, model, ids)
-        _way(gallery, model, ids)
+        _path(gallery, model, ids)
         network = cache.autoencoder(model.name)
         if network.samples:
             st.subheader("Drawn at random")
@@ -70,7 +70,7 @@ def _reconstructions(gallery: Gallery, model: TrainedModel, ids: Sequence[str]) 
 
 
 def _change(model: TrainedModel) -> str:
-    """Draw the choice of what the originals are changed by, the five profiles first."""
+    """Draw the choice of a change to the originals, the five profiles first."""
     known = {**PROFILES, **MODIFICATIONS}
     offered = list(dict.fromkeys([*PROFILES, *(c for c in model.settings.changes if c in known)]))
     change = one_of("train.profile", offered, offered[0])
@@ -85,8 +85,8 @@ def _change(model: TrainedModel) -> str:
     return change
 
 
-def _way(gallery: Gallery, model: TrainedModel, ids: Sequence[str]) -> None:
-    """Draw the way between two images that are chosen."""
+def _path(gallery: Gallery, model: TrainedModel, ids: Sequence[str]) -> None:
+    """Draw the path between two images that people choose."""
     query = state.current().member
     offered = list(dict.fromkeys([*ids, *([query] if query else [])]))
     if len(offered) < 2:
@@ -112,7 +112,7 @@ def _way(gallery: Gallery, model: TrainedModel, ids: Sequence[str]) -> None:
 
 
 def _row(label: str, pictures: np.ndarray) -> None:
-    """Draw pictures, uint8 (n, side, side, 3), side by side, their pixels to be seen."""
+    """Draw pictures, uint8 (n, side, side, 3), side by side, with visible pixels."""
     st.caption(label)
     enlarged = pictures.repeat(2, axis=1).repeat(2, axis=2)
     places = st.columns(max(len(pictures), _SHOWN), gap="small")

@@ -1,4 +1,4 @@
-"""The Train page's lower half: what was trained, what it gained, and where it can be used."""
+"""The Train page's lower half: the trained models, their gains, and where to use them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from aina_core import figures, training
 from aina_core.gallery import Gallery
 from aina_core.training import TrainedModel
 from aina_core.training.evaluation import table
-from aina_core.training.settings import AUTOENCODERS
+from aina_core.training.options import AUTOENCODERS
 from pages.train import pictures
 from pages.train.form import NAMES
 from pages.train.live import curves_told
-from ui import navigation, state
-from ui import page as widgets
+from ui import navigation, page, state
 from ui.components import plot
 from ui.navigation import PAGES
 from ui.text import plain
@@ -33,7 +32,7 @@ _MEANING = {
     "recovery_r_precision": "own changed versions among as many nearest as there are",
     "auc": "own versions above others' versions (ROC AUC)",
 }
-#: What the table of all models shows of each, as gains.
+#: The figures whose gains the table of all models shows.
 _BRIEF = ("precision@5", "map@5", "recovery_precision@5", "recovery_r_precision", "auc")
 _POSITIVES = {
     "labels": "labels",
@@ -49,7 +48,7 @@ _AS_RANKED = (
 
 
 def choose() -> TrainedModel | None:
-    """Draw the models that were trained; return the one chosen."""
+    """Draw the choice of a trained model, and return it."""
     found, damaged = training.models()
     for name, reason in damaged.items():
         st.warning(plain(f"{name} is damaged: {reason}"))
@@ -85,7 +84,7 @@ def choose() -> TrainedModel | None:
 
 
 def _delete(name: str, label: str) -> None:
-    """Draw the way to delete a trained model, which asks first."""
+    """Draw the deletion of a trained model, which asks first."""
     with st.popover(plain(label), icon=":material/delete:", width="stretch"):
         st.text(
             f"{name} cannot be brought back. Galleries keep the vectors that it made, but it "
@@ -97,14 +96,17 @@ def _delete(name: str, label: str) -> None:
 
 
 def _side_by_side(found: Sequence[TrainedModel]) -> None:
-    """Draw what every model gained over what it began as."""
+    """Draw a table of the gains of all models."""
     rows = []
     for one in found:
         gains = {cells[0]: cells[3] for cells in table(one.result.get("reranked", one.result))}
         rows.append(
             [
-                *(one.name, NAMES.get(one.settings.kind, "?"), one.settings.gallery),
-                *(one.settings.model or "from scratch", _POSITIVES[one.settings.positives]),
+                one.name,
+                NAMES.get(one.settings.kind, "?"),
+                one.settings.gallery,
+                one.settings.model or "from scratch",
+                _POSITIVES[one.settings.positives],
                 *(gains.get(name, "—") for name in _BRIEF),
             ]
         )
@@ -119,7 +121,7 @@ def _side_by_side(found: Sequence[TrainedModel]) -> None:
 
 
 def show(gallery: Gallery, model: TrainedModel) -> None:
-    """Draw what a model gained, where it can be used, and how it came about."""
+    """Draw the gains of a model, links to where it can be used, and its curves."""
     result = model.result
     base = model.settings.model or "an untrained network"
     st.markdown(
@@ -175,7 +177,7 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
 
 
 def _part(part: dict[str, Any]) -> None:
-    """Draw what the embedding gained, and what its head for pairs gained where it has one."""
+    """Draw the gains of the embedding, and of its head for pairs where it has one."""
     if "reranked" in part:
         st.markdown("By the embedding alone:")
     _gains(part)
@@ -185,7 +187,7 @@ def _part(part: dict[str, Any]) -> None:
 
 
 def _gains(part: dict[str, Any]) -> None:
-    """Draw before and after, and in words which gains are none of chance."""
+    """Draw the figures before and after, and say which gains are not chance."""
     lines = table(part)
     verdicts = [_verdict(part, name) for name, *_ in lines]
     st.markdown(_in_words([name for name, *_ in lines], verdicts))
@@ -200,7 +202,7 @@ def _gains(part: dict[str, Any]) -> None:
 
 
 def _verdict(part: dict[str, Any], name: str) -> str:
-    """Whether an interval leaves out zero."""
+    """The verdict on a gain: by whether its interval contains zero."""
     whole = name == "recovery_r_precision"
     low, high = part[name]["interval"] if whole else part["intervals"][name]
     return "better" if low > 0 else "worse" if high < 0 else "undecided"
@@ -219,16 +221,16 @@ def _in_words(names: Sequence[str], verdicts: Sequence[str]) -> str:
 
 
 def _use(gallery: Gallery, model: TrainedModel) -> None:
-    """Draw the ways on: index the gallery by the model, or go where it can be used."""
+    """Draw what comes next: index the gallery by the model, or open a page with it."""
     if model.name not in gallery.models():
         with st.container():
-            widgets.offer_indexing(gallery, model.name)
+            page.offer_indexing(gallery, model.name)
         return
     st.markdown(plain(f"The gallery {gallery.name} is indexed by {model.name}. Use it:"))
     base = model.settings.model
     others = (base,) if base in gallery.models() else ()
     pages = [PAGES[name] for name in ("search", "map", "compare", "explain", "robustness")]
-    for place, page in zip(st.columns(len(pages)), pages, strict=True):
-        if place.button(page.title, icon=page.icon, key=f"train.use.{page.title}", width="stretch"):
-            state.change(model=model.name, **({"others": others} if page.name == "compare" else {}))
-            navigation.go(page.name)
+    for place, to in zip(st.columns(len(pages)), pages, strict=True):
+        if place.button(to.title, icon=to.icon, key=f"train.use.{to.title}", width="stretch"):
+            state.change(model=model.name, **({"others": others} if to.name == "compare" else {}))
+            navigation.go(to.name)

@@ -336,6 +336,34 @@ def test_help(command, aina):
     assert run.status == 0 and "usage: python -m aina_core" in run.out
 
 
+def completed(script, *words):
+    """What bash offers for the last of some words."""
+    line = " ".join(f"'{word}'" for word in words)
+    code = (
+        f"source <(cat '{script}'); COMP_WORDS=(aina {line}); COMP_CWORD={len(words)}; _shtab_aina"
+    )
+    code += '; _shtab_aina; complete -p aina >&2; printf "%s\\n" "${COMPREPLY[@]}"'
+    run = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=script.parent)
+    assert run.returncode == 0 and "-F _shtab_aina aina" in run.stderr, run.stderr
+    return run.stdout.split()
+
+
+def test_the_completion_that_bash_sources(home, aina, tmp_path):
+    script = tmp_path / "completion.sh"
+    script.write_text(aina("--print-completion", "bash").out)
+    assert completed(script, "spark-") == ["spark-index", "spark-neighbours", "spark-duplicates"]
+    assert completed(script, "train", "ad") == ["adapter"]
+    assert completed(script, "train", "adapter", "--hea") == ["--head", "--head-dim"]
+    (tmp_path / "labels.csv").touch()
+    assert completed(script, "index", ".", "--labels", "lab") == ["labels.csv"]
+
+
+def test_the_completion_of_zsh_and_of_no_other(home, aina):
+    run = aina("--print-completion", "zsh")
+    assert run.status == 0 and run.out.startswith("#compdef aina\n") and "spark-index" in run.out
+    assert "invalid choice: 'fish'" in refused(aina("--print-completion", "fish"))
+
+
 def test_stdout_is_one_json_document_in_a_process_of_its_own(indexed, tiny):
     process = start_tiny("index", indexed, "--gallery", "mine", "--model", tiny, "--json")
     out, err = process.communicate(timeout=60)

@@ -3,9 +3,8 @@
 import pytest
 
 from aina_core import models
-from aina_core.cli.train import _TEXTS
+from aina_core.training.options import ENCODERS, KINDS, OPTIONS, USUAL_POSITIVES
 from aina_core.training.pairs_file import read_pairs
-from aina_core.training.settings import AUTOENCODERS, KINDS, USUAL_POSITIVES
 from tests.support.process import refused
 
 WORDS = ("--gallery", "photos", "--judged", 4, "--epochs", 2)
@@ -105,11 +104,15 @@ def test_trainings_that_cannot_be(searcher, aina, words, sentence):
     assert sentence in refused(aina("train", *words))
 
 
-def test_every_kind_has_a_command_with_its_usual_positives(aina):
-    assert _TEXTS.keys() == KINDS.keys()
-    for kind in set(KINDS) - set(AUTOENCODERS):
-        told = " ".join(aina("train", kind, "--help").out.split())
-        assert f"default: {USUAL_POSITIVES.get(kind, 'modifications')} --members" in told
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_command_with_its_options_and_what_is_usual(aina, kind):
+    told = " ".join(aina("train", kind, "--help").out.split())
+    for option in OPTIONS:
+        assert (f" {option.flag} {option.flag[2:].upper().replace('-', '_')} " in told) == (
+            kind in option.kinds
+        )
+    if kind in ENCODERS:
+        assert f"default: {USUAL_POSITIVES.get(kind, 'modifications')} --changes" in told
 
 
 def test_nothing_trained_yet(home, aina):

@@ -11,8 +11,8 @@ from aina_core.errors import InputError
 from aina_core.training.batches import Sampler, able, by_code, by_version
 from aina_core.training.evaluation import label_hits, recovery_hits
 from aina_core.training.losses import metric_loss, pair_batch, reconstruction_loss
+from aina_core.training.networks import whitening
 from aina_core.training.split import families, split
-from aina_core.training.whitening import whitening
 from tests.support.trainings import small
 
 

@@ -10,11 +10,9 @@ from aina_core.embedding import load_embedder
 from aina_core.gallery import open_gallery
 from aina_core.search.searcher import Searcher
 from aina_core.training import train
-from aina_core.training.calibrating import calibrate, platt
-from aina_core.training.evaluation import nearest_others
-from aina_core.training.pair_head import held_out_pairs, pair_accuracy
+from aina_core.training.evaluation import nearest_others, validation_score
+from aina_core.training.pair_head import calibrate, held_out_pairs, pair_accuracy, platt
 from aina_core.training.plan import plan
-from aina_core.training.validating import validation_score
 from tests.support.trainings import small
 
 
