@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from aina_core.embedding import Embedder
-from aina_core.errors import GalleryError, InputError
+from aina_core.errors import GalleryError, InputError, ModelError
 from aina_core.gallery import Annotation, Gallery, made_of, open_known
 from aina_core.index import Index, all_similarities, open_index
 from aina_core.index.principal import PrincipalAxes
+from aina_core.models import ModelName, checksum
 from aina_core.progress import Progress
 from aina_core.search.query import embed_query
 from aina_core.search.results import Neighbour, OfClass, Result
@@ -46,6 +47,7 @@ class Searcher:
 
     def __init__(self, gallery: Gallery, model: str, *, progress: Progress | None = None) -> None:
         self.gallery, self.model = gallery, model
+        self._version = gallery.catalogue.version()  # before it is read: never newer than what is
         self._vectors = gallery.vectors(model)
         self._reduction = gallery.reduction(self._vectors)
         self.ids, self._places = self._vectors.ids, self._vectors.places
@@ -54,6 +56,22 @@ class Searcher:
         self.count = int(self._valid.sum())
         self._progress = progress
         self.annoy  # noqa: B018  opened, or built, at once
+
+    @property
+    def key(self) -> tuple[str, str, tuple[int, str], str]:
+        """What an answer depends on besides the question: the key of a cache of answers.
+
+        Returns:
+            The gallery's name; the model's full name; the generation, as `Gallery.generation` named
+            it when this was opened; and the SHA-256 of the weights that the model has now, since a
+            name may get others: empty where this machine has none, as for imported vectors.
+        """
+        generation = self._version, self.checksum
+        try:
+            weights = checksum(ModelName.parse(self.model).spec().weights.locate())
+        except (InputError, ModelError):
+            weights = ""
+        return self.gallery.name, self.model, generation, weights
 
     def checked(self, embedder: Embedder) -> Embedder:
         """Return an embedder, if the rows were made with its weights; a name may get others.

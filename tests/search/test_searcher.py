@@ -1,11 +1,17 @@
 """A gallery opened under one model."""
 
+import dataclasses
+import hashlib
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from aina_core.errors import GalleryError
 from aina_core.gallery import create, update
+from aina_core.models import ModelName
+from aina_core.models import spec as model_registry
+from aina_core.models.weights import FolderFile
 from aina_core.search.query import FILE, Term
 from aina_core.search.searcher import Searcher, term_vector
 
@@ -45,3 +51,35 @@ def test_rows_of_other_weights_are_not_searched(searcher, embedder, photo_set, m
     monkeypatch.setattr(embedder, "fingerprint", lambda: trained_anew)
     with pytest.raises(GalleryError, match=r"other weights.*index it again: python -m aina_core"):
         term_vector(searcher, term, lambda: embedder)
+
+
+def test_its_key_names_gallery_model_generation_and_weights(gallery, embedder, photos, tiny):
+    update(gallery, embedder)
+    opened, again = Searcher(gallery, tiny), Searcher(gallery, tiny)
+    weights = embedder.fingerprint()["weights"]
+    assert opened.key == again.key == (gallery.name, tiny, gallery.generation(tiny), weights)
+    (photos / "brick" / "1.jpg").unlink()
+    update(gallery, embedder)
+    assert opened.key == again.key != Searcher(gallery, tiny).key
+
+
+def test_its_key_follows_the_weights_that_the_model_has_now(searcher, monkeypatch, tmp_path):
+    *others, _ = searcher.key
+    other = tmp_path / "other weights"
+    other.write_bytes(b"trained anew")
+    weights = SimpleNamespace(locate=lambda: other)
+    monkeypatch.setattr(ModelName, "spec", lambda _: SimpleNamespace(weights=weights))
+    assert searcher.key == (*others, hashlib.sha256(b"trained anew").hexdigest())
+
+
+def test_its_key_has_no_weights_where_the_machine_has_none(searcher, monkeypatch):
+    *others, _ = searcher.key
+    monkeypatch.setitem(model_registry._SPECS, searcher.model, _without_weights(searcher.model))
+    assert searcher.key == (*others, "")
+    monkeypatch.delitem(model_registry._SPECS, searcher.model)
+    assert searcher.key == (*others, "")  # vectors that were imported, of a model unknown here
+
+
+def _without_weights(model):
+    missing = FolderFile(model, "missing.pth", "https://example.org/missing.pth")
+    return dataclasses.replace(model_registry.get(model), weights=missing)
