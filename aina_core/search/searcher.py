@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from aina_core.index import Index, all_similarities, open_index
 from aina_core.index.principal import PrincipalAxes
 from aina_core.models import ModelName, checksum
 from aina_core.progress import Progress
-from aina_core.search.query import embed_query
+from aina_core.search.query import IMAGE, Term, embed_query, members, query_vector
 from aina_core.search.results import Neighbour, OfClass, Result
 from aina_core.search.term_vectors import term_embedding, term_vector
 
@@ -343,3 +343,52 @@ class Searcher:
             self.annotations[row],
             self._vectors.checksums[row],
         )
+
+
+# ── the answer to a query ────────────────────────────────────────────────────────────────────────
+
+
+def vector_of(
+    searcher: Searcher,
+    terms: Sequence[Term],
+    embedding: Callable[[Term], tuple[np.ndarray, float]],
+) -> np.ndarray:
+    """Return the vector of a query in the space of a gallery's rows.
+
+    Args:
+        searcher: the gallery whose ids the terms name, under a model.
+        terms: at least one.
+        embedding: gives a term's embedding and norm, as `term_embedding` does, so that a caller can
+            keep them; not asked for whole images of the gallery, whose rows are stored.
+
+    Returns:
+        float32 (dim,), of unit length.
+
+    Raises:
+        InputError: there is no term, or they cancel out.
+    """
+
+    def vector(term: Term) -> np.ndarray:
+        if term.kind == IMAGE and term.crop is None:
+            return searcher.vector(term.value)
+        return searcher.reduced(embedding(term)[0])
+
+    return query_vector(terms, vector)
+
+
+def answer(
+    searcher: Searcher,
+    terms: Sequence[Term],
+    embedding: Callable[[Term], tuple[np.ndarray, float]],
+    *,
+    labels: Collection[str] = (),
+    columns: Mapping[str, Collection[str]] | None = None,
+    exact: bool = False,
+) -> Result:
+    """Return what a query of terms finds, without the images that it names.
+
+    See `vector_of` for the query, and `Searcher.search` for the filters.
+    """
+    vector = vector_of(searcher, terms, embedding)
+    left_out = members(terms)
+    return searcher.search(vector, exclude=left_out, labels=labels, columns=columns, exact=exact)

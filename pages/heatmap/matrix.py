@@ -73,7 +73,8 @@ def show_matrix(
     """Draw the heat map and the pair; return the first model's pairs, and the pair's similarity."""
     opened, now = searchers[0], state.current()
     models = tuple(each.model for each in searchers)
-    found = cache.matrix(now, models, choice.chosen, order, with_query=choice.with_query)
+    asked = now.query if choice.with_query else ()
+    found = cache.matrix(tuple(searchers), choice.chosen, order, asked)
     if found.left_out:
         st.warning(f"{len(found.left_out):,} images are left out: some model has not indexed them.")
     left, right = side_by_side(len(models))

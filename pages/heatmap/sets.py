@@ -94,7 +94,7 @@ def _labels(opened: Searcher) -> Choice:
         format_func=lambda label: f"{label or 'no label'} ({opened.labels[label]:,})",
         **state.bind_setting("heatmap.labels", labels, "", write_labels),
     )
-    return Choice(cache.images_of_labels(opened.gallery.name, opened.model, tuple(labels)))
+    return Choice(cache.images_of_labels(opened, tuple(labels)))
 
 
 def write_labels(labels: Collection[str]) -> str:

@@ -33,10 +33,10 @@ def show(model: str, settings: Settings, view: View) -> None:
     if not opened.count:
         st.info("The gallery has no images yet; add some on the Galleries page.")
         return
-    found = cache.open_map(now.gallery, model, settings)
+    found = cache.open_map(opened, settings)
     if found is None:
         settings = _instead(opened, settings)
-        found = cache.open_map(now.gallery, model, settings)
+        found = cache.open_map(opened, settings)
         if found is None:
             return
     vector = shared.query_vector(opened, now.query)
@@ -75,7 +75,7 @@ def _instead(opened: Searcher, settings: Settings) -> Settings:
         if st.button("Compute it again", key=f"again.{model}", icon=":material/refresh:"):
             jobs.forget(job.id)
             st.rerun()
-    if cache.open_map(gallery, model, quick) is None and len(opened.ids) <= _AT_ONCE:
+    if cache.open_map(opened, quick) is None and len(opened.ids) <= _AT_ONCE:
         cache.compute_map(gallery, model, quick)
     return quick
 

@@ -26,7 +26,6 @@ def own_demo(demo_home, home):
     """A copy of the demo gallery, to do anything with."""
     shutil.copytree(demo_home, home)
     st.cache_resource.clear()
-    st.cache_data.clear()
     return open_gallery("demo")
 
 
@@ -353,7 +352,7 @@ def test_a_query_that_is_gone(own_demo, home):
 def test_an_upload_that_goes_while_one_looks(own_demo, home, coffee):
     app = App(gallery="demo").upload(coffee)
     shutil.rmtree(home / ".queries")
-    st.cache_data.clear()
+    st.cache_resource.clear()
     app.run()
     app.has_sidebar()
     assert any("upload it again" in sentence for sentence in app.said("error"))

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import io
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from aina_core.gallery import create, open_gallery
 from aina_core.projection import Settings, project
 from aina_core.search.query import IMAGE, TEXT, UPLOAD, Term, combine
 from aina_core.search.searcher import Searcher
+from aina_core.similarity.sets import Chosen
 from pages.heatmap import cache as heatmap_cache
 from pages.map import data
 from pages.map.data import MapAddress
@@ -34,7 +34,6 @@ CHELSEA, COFFEE, ROCKET = "chelsea/1.jpg", "coffee/1.jpg", "brick/1.jpg"
 @pytest.fixture
 def gallery(by_two_models):
     st.cache_resource.clear()
-    st.cache_data.clear()
     return by_two_models
 
 
@@ -302,11 +301,10 @@ def test_the_heat_map_shows_a_query_of_words(gallery):
     app = visit(HEATMAP, image=None, term=["text:1:cat"], **{"heatmap.set": "neighbours"})
     assert not app.said("error")
     found = heatmap_cache.matrix(
-        State(gallery="mine", model="wordy", terms=(Term(TEXT, "cat"),)),
-        ("wordy",),
-        SimpleNamespace(ids=(CHELSEA, COFFEE), groups=("", "")),
+        (Searcher(gallery, "wordy"),),
+        Chosen((CHELSEA, COFFEE), ("", "")),
         "given",
-        with_query=True,
+        (Term(TEXT, "cat"),),
     )
     row = load_embedder("wordy", device="cpu").embed_text(["cat"])[0]
     expected = Searcher(gallery, "wordy").vectors([CHELSEA, COFFEE]) @ row
