@@ -19,7 +19,7 @@ from aina_core.gallery.scan import scan
 from aina_core.models import ModelName
 from aina_core.search.query import IMAGE, TEXT, Term
 from aina_core.search.searcher import Result, Searcher, answer, term_embedding, vector_of
-from ui.state import Box, State
+from ui.link import Box, State
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from aina_core.search.searcher import Searcher
 from aina_core.similarity import Agreement, PairSimilarity, Picture, stored_agreement
 from aina_core.similarity import pair as compare_pair
 from ui.cache import cached, embedder, query_vector, searcher, weights
-from ui.state import State
+from ui.link import State
 
 
 def _pair(state: State, models: tuple[str, ...]) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from aina_core.search.searcher import Searcher
 from pages.explain.question import Match, Question, Shown, Subject, cut, pixels
 from ui.cache import cached, pool, searcher, weights
 from ui.components import encode_map
-from ui.state import Box
+from ui.link import Box
 
 
 def explainer(model: str, gallery: str) -> Explainer:

@@ -35,7 +35,7 @@ def images_of_labels(opened: Searcher, labels: tuple[str, ...]) -> Chosen:
 def matrix(
     searchers: tuple[Searcher, ...], chosen: Chosen, order: str, query: tuple[Term, ...]
 ) -> SimilarityMatrix:
-    """The similarities of chosen images under some models; of a query to them too, if it has terms."""
+    """The similarities of chosen images, and of a query that has terms, under some models."""
     vectors = [query_vector(each, query) for each in searchers] if query else None
     return similarity_matrix(searchers, chosen, order=order, query=vectors)
 

@@ -20,6 +20,7 @@ from pages.heatmap.sets import Choice
 from ui import actions, query, state
 from ui.components import Card, Event, Picture, cards, plot
 from ui.image_cards import image_card
+from ui.link import MAX_OTHERS, State
 from ui.settings import one_of
 
 _ORDERS = dict(zip(ORDERS, ("as given", "by label", "clustered"), strict=True))
@@ -50,7 +51,7 @@ def options(indexed: Sequence[str], beside: Sequence[str]) -> tuple[str, bool]:
             "Models beside it",
             others,
             placeholder="none",
-            max_selections=state.MAX_OTHERS,
+            max_selections=MAX_OTHERS,
             **state.bind("others", list(beside), tuple),
         )
     scale = one_of("heatmap.scale", _SCALES, "shared")
@@ -120,7 +121,7 @@ def side_by_side(models: int) -> tuple[DeltaGenerator, DeltaGenerator]:
     return left, right
 
 
-def _query_id(now: state.State) -> str:
+def _query_id(now: State) -> str:
     """The query's id in a matrix: its own, or that of one that is no image of the gallery."""
     return QUERY_ID if now.member is None else now.member
 

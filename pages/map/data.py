@@ -25,7 +25,7 @@ from pages.map import cache
 from pages.map.cache import OpenMap
 from ui import cache as shared
 from ui import serve
-from ui.terms import read_query
+from ui.link import read_query
 
 _MOST_DESCRIBED = 500
 _HEADERS = {"Cache-Control": "private, max-age=31536000, immutable"}

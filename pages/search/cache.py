@@ -11,7 +11,7 @@ from aina_core.search.query import Term, one_picture
 from aina_core.search.results import OfClass
 from aina_core.search.searcher import Searcher
 from ui.cache import cached, embedder, embedding, filtered, result, weights
-from ui.state import State
+from ui.link import State
 
 
 @cached(
