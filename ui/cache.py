@@ -41,7 +41,7 @@ def cached(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that keeps a function's results, by what its arguments are.
 
-    An argument with a `key` is known by that: a `Searcher` by its gallery, model, generation and
+    An argument with a property `key` is known by that: a `Searcher` by its gallery, model, generation and
     weights. All sessions share the very result, so nobody may change it. None is never kept: it
     means "not known yet", and is asked for again each time. What is raised is not kept either.
 
@@ -83,7 +83,8 @@ def _identity(value: object) -> object:
         return tuple(map(_identity, value))
     if isinstance(value, Gallery):
         return value.name, value.created, value.catalogue.version()
-    return getattr(value, "key", value)
+    keyed = isinstance(getattr(type(value), "key", None), property)
+    return value.key if keyed else value  # type: ignore[attr-defined]
 
 
 # ── models and galleries ─────────────────────────────────────────────────────────────────────────
@@ -110,7 +111,9 @@ def weights(model: str) -> str:
 
 
 def _generation(gallery: str, model: str) -> tuple[object, ...]:
-    return gallery, model, open_gallery(gallery).generation(model)
+    opened = open_gallery(gallery)
+    made_with = opened.manifest(model)["fingerprint"].get("weights")  # whose head may differ alone
+    return gallery, model, opened.generation(model), made_with
 
 
 @cached(entries=6, spinner="Opening the gallery …", key=_generation)
