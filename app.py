@@ -14,13 +14,15 @@ if __name__ != "__main__":
     # Without the next line the first deep link on a fresh server shows "Page not found", since
     # Streamlit takes a folder named pages/ for its older way to declare pages.
     PagesManager.uses_pages_directory = False
-    hosts = list(st.get_option("server.allowedHosts")) or ["*"]
+    hosts: list[str] = []
     app = st.App(
         __file__,
         routes=[*serve.ROUTES, *data.ROUTES],
         lifespan=serve.lifespan,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )
+    # st.App finds the settings beside this file, whoever starts it; an earlier look would miss them
+    hosts.extend(st.get_option("server.allowedHosts") or ["*"])
 else:
     st.set_page_config(page_title="AINA", page_icon="ui/assets/icon.svg", layout="wide")
     st.logo("ui/assets/logo.svg", size="large")

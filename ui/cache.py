@@ -41,9 +41,9 @@ def cached(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that keeps a function's results, by what its arguments are.
 
-    An argument with a property `key` is known by that: a `Searcher` by its gallery, model, generation and
-    weights. All sessions share the very result, so nobody may change it. None is never kept: it
-    means "not known yet", and is asked for again each time. What is raised is not kept either.
+    An argument with a property `key` is known by that: a `Searcher` by its gallery, model,
+    generation and weights. All sessions share the very result, so nobody may change it. None is
+    never kept: it means "not known yet". Nor is what is raised.
 
     Args:
         entries: how many results are kept.
