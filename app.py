@@ -11,20 +11,23 @@ from ui.sidebar import sidebar
 
 if __name__ != "__main__":
     # `streamlit run` imports this file for its app, and then runs it as a script for each visit.
-    # Without the next line the first deep link on a fresh server shows "Page not found": Streamlit
-    # looks for the pages of its older mechanism because a folder is named pages/.
+    # Without the next line the first deep link on a fresh server shows "Page not found", since
+    # Streamlit takes a folder named pages/ for its older way to declare pages.
     PagesManager.uses_pages_directory = False
-    hosts = list(st.get_option("server.allowedHosts")) or ["*"]
+    hosts: list[str] = []
     app = st.App(
         __file__,
         routes=[*serve.ROUTES, *data.ROUTES],
-        lifespan=serve.warm_up,
+        lifespan=serve.lifespan,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )
+    # st.App finds the settings beside this file, whoever starts it; an earlier look would miss them
+    hosts.extend(st.get_option("server.allowedHosts") or ["*"])
 else:
     st.set_page_config(page_title="AINA", page_icon="ui/assets/icon.svg", layout="wide")
     st.logo("ui/assets/logo.svg", size="large")
     st.html("<style>.stMainBlockContainer { padding-top: 3rem }</style>")
+    serve.note_rerun()
     page = navigation.chosen_page()
     state.follow_url()
     state.publish()

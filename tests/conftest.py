@@ -58,7 +58,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if "streamlit" in sys.modules:
         import streamlit
 
-        streamlit.cache_data.clear()
         streamlit.cache_resource.clear()
     return folder
 

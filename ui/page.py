@@ -11,10 +11,11 @@ from aina_core import jobs, models
 from aina_core.gallery import Gallery, open_gallery
 from aina_core.models import EXACT, FAST, NATIVE_SIDE, ModelName
 from ui import navigation, state
+from ui.link import State
 from ui.text import plain
 
 
-def open_page(title: str, question: str) -> state.State:
+def open_page(title: str, question: str) -> State:
     """Draw a page's title and the question that it answers, and what was wrong with a link.
 
     Without any gallery it says what to do and ends the run.
@@ -32,7 +33,7 @@ def open_page(title: str, question: str) -> state.State:
     return now
 
 
-def indexed_gallery(now: state.State) -> Gallery:
+def indexed_gallery(now: State) -> Gallery:
     """Return the gallery of a state; not indexed by its model, offer that and end the run."""
     gallery = open_gallery(now.gallery)
     if now.model not in gallery.models():

@@ -1,14 +1,18 @@
-"""Pictures over HTTP: thumbnails and full size, of known images of known galleries only.
+"""What the server does beside the pages: pictures over HTTP, a warm start, collecting garbage.
 
-Every picture is one that AINA decoded and wrote anew as JPEG: nothing of a user's file reaches the
-browser as it is. In the place of one that is not there stands a drawing of its id.
+Only known images of known galleries are served, as JPEGs that AINA encoded itself: no byte of a
+user's file reaches the browser unchanged. A drawing of its id replaces an image that is missing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
+import gc
 import threading
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -19,19 +23,21 @@ import plotly
 import simplejpeg
 from PIL import Image
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from aina_core import images, models
 from aina_core.changes.made import version_jpeg
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import ImageRecord, open_gallery, uploads
-from ui import cache
+from ui import cache, navigation
 from ui.components._mount import plotly_library
 from ui.placeholder import placeholder
 
 _LONGEST_SIDE = 2048
 _VERSION_SIDE = 640
+#: Seconds between two collections, and without a rerun before one.
+_COLLECT_EVERY, _QUIET = 300.0, 10.0
 _HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -125,8 +131,31 @@ def _answering(handler: Callable[[Request], Response]) -> Callable[[Request], Re
     return answer
 
 
+_reruns: deque[float] = deque(maxlen=1)  # when the last one began
+
+
+def note_rerun() -> None:
+    """Remember that a page was run, which leaves garbage."""
+    _reruns.append(time.monotonic())
+
+
+async def collect_garbage() -> None:
+    """Collect what reruns left behind, once nobody has used the app for a while, for ever.
+
+    In place of Streamlit's collection after each rerun, which `.streamlit/config.toml` turns off.
+    """
+    collected = 0.0
+    while True:
+        await asyncio.sleep(_QUIET)
+        now = time.monotonic()
+        quiet = bool(_reruns) and collected < _reruns[0] <= now - _QUIET
+        if quiet and now - collected >= _COLLECT_EVERY:
+            collected = now
+            await asyncio.to_thread(gc.collect)
+
+
 @contextlib.asynccontextmanager
-async def warm_up(app: object) -> AsyncIterator[None]:
+async def lifespan(app: object) -> AsyncIterator[None]:
     """Load the default model while the server starts, so that nobody waits for it."""
 
     def load() -> None:
@@ -134,7 +163,9 @@ async def warm_up(app: object) -> AsyncIterator[None]:
             cache.embedder(models.DEFAULT)
 
     threading.Thread(target=load, name="warm-up", daemon=True).start()
+    collecting = asyncio.create_task(collect_garbage())
     yield
+    collecting.cancel()
 
 
 def _plotly(request: Request) -> Response:
@@ -143,7 +174,14 @@ def _plotly(request: Request) -> Response:
     return FileResponse(script, media_type="text/javascript", headers=_HEADERS)
 
 
+def _first_page(request: Request) -> Response:
+    """Streamlit serves its first page at the root only: its name in an address leads there."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"./{query}")
+
+
 ROUTES = [
+    Route(f"/{next(iter(navigation.PAGES))}", _first_page),
     Route(plotly_library(), _plotly),
     Route("/thumb/{gallery}/{sha256}.jpg", _answering(_thumbnail)),
     Route("/image/{gallery}/{sha256}.jpg", _answering(_image)),

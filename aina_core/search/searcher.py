@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,15 @@ from aina_core.gallery import Gallery
 from aina_core.index import Index, open_index
 from aina_core.progress import Progress
 from aina_core.search.opened import MAX_FILTER_VALUES, Opened
-from aina_core.search.query import embed_query, term_embedding, term_vector
+from aina_core.search.query import (
+    IMAGE,
+    Term,
+    embed_query,
+    members,
+    query_vector,
+    term_embedding,
+    term_vector,
+)
 from aina_core.search.results import Neighbour, OfClass, Result, neighbour
 
 __all__ = [
@@ -110,3 +118,52 @@ class Searcher(Opened):
     def neighbour(self, row: int, similarity: float) -> Neighbour:
         """Return the hit in a row."""
         return neighbour(self, row, similarity)
+
+
+# ── the answer to a query ────────────────────────────────────────────────────────────────────────
+
+
+def vector_of(
+    searcher: Searcher,
+    terms: Sequence[Term],
+    embedding: Callable[[Term], tuple[np.ndarray, float]],
+) -> np.ndarray:
+    """Return the vector of a query in the space of a gallery's rows.
+
+    Args:
+        searcher: the gallery whose ids the terms name, under a model.
+        terms: at least one.
+        embedding: gives a term's embedding and norm, as `term_embedding` does, so that a caller can
+            keep them; not asked for whole images of the gallery, whose rows are stored.
+
+    Returns:
+        float32 (dim,), of unit length.
+
+    Raises:
+        InputError: there is no term, or they cancel out.
+    """
+
+    def vector(term: Term) -> np.ndarray:
+        if term.kind == IMAGE and term.crop is None:
+            return searcher.vector(term.value)
+        return searcher.reduced(embedding(term)[0])
+
+    return query_vector(terms, vector)
+
+
+def answer(
+    searcher: Searcher,
+    terms: Sequence[Term],
+    embedding: Callable[[Term], tuple[np.ndarray, float]],
+    *,
+    labels: Collection[str] = (),
+    columns: Mapping[str, Collection[str]] | None = None,
+    exact: bool = False,
+) -> Result:
+    """Return what a query of terms finds, without the images that it names.
+
+    See `vector_of` for the query, and `Searcher.search` for the filters.
+    """
+    vector = vector_of(searcher, terms, embedding)
+    left_out = members(terms)
+    return searcher.search(vector, exclude=left_out, labels=labels, columns=columns, exact=exact)

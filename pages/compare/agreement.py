@@ -32,7 +32,7 @@ def whole_gallery(gallery: Gallery, models: tuple[str, ...]) -> None:
     k = _k()
     state.publish()
     try:
-        found = cache.agreement(gallery.name, models, k)
+        found = cache.agreement(tuple(shared.searcher(gallery.name, m) for m in models), k)
     except AinaError as error:
         st.error(plain(error))
         return

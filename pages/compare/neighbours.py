@@ -21,8 +21,8 @@ from pages.compare import cache
 from ui import actions, page, query, serve, state
 from ui import cache as shared
 from ui.components import Event, Row, plot, ranks
+from ui.link import MAX_OTHERS, Box, State
 from ui.placeholder import placeholder
-from ui.state import MAX_OTHERS, State
 from ui.text import plain
 
 _MAX_K = 100
@@ -233,7 +233,7 @@ def _query_jpeg(gallery: Gallery, now: State) -> bytes | str | None:
     return None if now.image is None else _jpeg(gallery, now.image, now.crop)
 
 
-def _jpeg(gallery: Gallery, image_id: str, crop: state.Box | None = None) -> bytes | str:
+def _jpeg(gallery: Gallery, image_id: str, crop: Box | None = None) -> bytes | str:
     record = gallery.catalogue.image(image_id)
     if record is None or record.failure is not None:
         raise ImageError(f"The gallery {gallery.name} has no image {image_id!r}.")

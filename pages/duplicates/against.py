@@ -9,7 +9,7 @@ import streamlit as st
 from aina_core import images, jobs
 from aina_core.csv_files import csv_text
 from aina_core.disk import paths
-from aina_core.duplicates import Checked, FolderChecked, Matched
+from aina_core.duplicates import Checked, FolderChecked, Matched, stored_checked
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import uploads
 from aina_core.numbers import decimal_text
@@ -45,7 +45,7 @@ def folder_against(opened: Searcher, options: Options) -> None:
     if any(job.active for job in jobs.jobs()):
         st.info("Work is under way, see the sidebar; the result appears here when it is done.")
         return
-    found = cache.checked_folder(opened, folder)
+    found = stored_checked(opened, folder)
     label = "Look again" if found else f"Look for its {count:,} pictures"
     if st.button(label, type="secondary" if found else "primary", disabled=not count):
         _look(opened, folder, options)
@@ -152,8 +152,7 @@ def one_file(opened: Searcher, options: Options) -> None:
     data = sent.getvalue()
     try:
         checked, signal = cache.checked_file(
-            opened.gallery.name,
-            opened.model,
+            opened,
             options.threshold,
             sent.name,
             data,

@@ -121,10 +121,7 @@ def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
     found, turned = _pairs(opened, suggestion, options)
     if found is None:
         return
-    name, model = opened.gallery.name, opened.model
-    known = cache.duplicate_groups(
-        name, model, found, options.threshold, options.rule, turned=turned
-    )
+    known = cache.duplicate_groups(opened, found, options.threshold, options.rule, turned=turned)
     if not known.pairs:
         st.info(
             f"No two images are at {decimal_text(options.threshold)} or nearer; "
@@ -170,8 +167,7 @@ def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
 
 def _pairs(opened: Searcher, suggestion: Suggestion, options: Options) -> tuple[Pairs | None, bool]:
     """All pairs that the slider reaches, and whether mirrored and turned ones are among them."""
-    name, model, floor = opened.gallery.name, opened.model, suggestion.floor
-    found = cache.pairs(name, model, floor, turned=options.turned)
+    found = cache.pairs(opened, suggestion.floor, turned=options.turned)
     if found is not None:
         return found, options.turned
     if options.turned:
@@ -182,7 +178,7 @@ def _pairs(opened: Searcher, suggestion: Suggestion, options: Options) -> tuple[
             "embedded: six times the work of indexing.",
             "Look for mirrored and turned ones",
         )
-        return cache.pairs(name, model, floor, turned=False), False
+        return cache.pairs(opened, suggestion.floor, turned=False), False
     offer(opened, [], "All pairs of a gallery this large take a while.", "Find duplicates")
     return None, False
 

@@ -13,7 +13,7 @@ page.indexed_gallery(now)
 
 try:
     opened = shared.searcher(now.gallery, now.model)
-    suggestion = cache.suggestion(now.gallery, now.model)
+    suggestion = cache.suggestion(opened)
     if suggestion is None:
         groups.offer(
             opened,

@@ -12,6 +12,7 @@ from aina_core.explain import COLOURS, METHODS
 from aina_core.gallery import Gallery
 from pages.explain.question import CLASS, SIMILARITY, WORDS
 from ui import state
+from ui.link import MAX_OTHERS
 from ui.settings import number_of, one_of
 
 KINDS = {
@@ -116,7 +117,7 @@ def choose(gallery: Gallery) -> tuple[Choice, DeltaGenerator]:
         "Models beside it",
         list(offered),
         placeholder="none",
-        max_selections=state.MAX_OTHERS,
+        max_selections=MAX_OTHERS,
         help="The same explanation under other models. They need no index of the gallery.",
         **state.bind("others", list(beside), tuple),
     )

@@ -17,7 +17,7 @@ from pages.explain.maps import heat_picture, percentile_of
 from pages.explain.question import Question, Shown, Subject
 from ui import state
 from ui.components import HeatPicture, clamp_box, cropper, heat
-from ui.state import Box
+from ui.link import Box
 from ui.text import plain
 
 MOST = 4

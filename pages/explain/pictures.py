@@ -14,12 +14,13 @@ from aina_core.search.searcher import Neighbour
 from pages.explain.question import Subject
 from ui import cache as shared
 from ui import page, query, serve, state
+from ui.link import State
 from ui.text import plain
 
 _OFFERED = 24
 
 
-def query_subject(now: state.State) -> Subject | None:
+def query_subject(now: State) -> Subject | None:
     """Return the query; None while there is none.
 
     Raises:
@@ -111,7 +112,7 @@ def choose_reference(gallery: Gallery, place: DeltaGenerator) -> Subject | None:
     return gallery_subject(gallery, chosen or near[0].id)
 
 
-def _nearest(gallery: Gallery, now: state.State) -> list[Neighbour]:
+def _nearest(gallery: Gallery, now: State) -> list[Neighbour]:
     """The query's neighbours; none, once it is said why, where they cannot be found."""
     if now.model not in gallery.models():
         page.offer_indexing(gallery, now.model)

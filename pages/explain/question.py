@@ -23,7 +23,7 @@ from aina_core.explain import (
 from aina_core.explain.explanation import enlarge
 from aina_core.gallery import open_gallery, uploads
 from ui.components import encode_map
-from ui.state import Box
+from ui.link import Box
 
 SIMILARITY, CLASS, WORDS = "similarity", "class", "text"
 

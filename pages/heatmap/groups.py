@@ -25,7 +25,7 @@ _STATISTICS = {"mean": "mean", "low": "10%", "median": "median", "high": "90%"}
 
 def show_groups(opened: Searcher, choice: Choice, order: str) -> None:
     """Draw the heat map of groups, and the pair of groups that was clicked."""
-    found = cache.groups(opened.gallery.name, opened.model, choice.chosen, order)
+    found = cache.groups(opened, choice.chosen, order)
     kind = "clusters of similar images" if found.clustered else "labels"
     st.info(
         f"{len(choice.chosen.ids):,} images are too many to show each: these are the similarities "

@@ -20,6 +20,7 @@ from pages.heatmap.sets import Choice
 from ui import actions, query, state
 from ui.components import Card, Event, Picture, cards, plot
 from ui.image_cards import image_card
+from ui.link import MAX_OTHERS, State
 from ui.settings import one_of
 
 _ORDERS = dict(zip(ORDERS, ("as given", "by label", "clustered"), strict=True))
@@ -50,7 +51,7 @@ def options(indexed: Sequence[str], beside: Sequence[str]) -> tuple[str, bool]:
             "Models beside it",
             others,
             placeholder="none",
-            max_selections=state.MAX_OTHERS,
+            max_selections=MAX_OTHERS,
             **state.bind("others", list(beside), tuple),
         )
     scale = one_of("heatmap.scale", _SCALES, "shared")
@@ -73,7 +74,8 @@ def show_matrix(
     """Draw the heat map and the pair; return the first model's pairs, and the pair's similarity."""
     opened, now = searchers[0], state.current()
     models = tuple(each.model for each in searchers)
-    found = cache.matrix(now, models, choice.chosen, order, with_query=choice.with_query)
+    asked = now.query if choice.with_query else ()
+    found = cache.matrix(tuple(searchers), choice.chosen, order, asked)
     if found.left_out:
         st.warning(f"{len(found.left_out):,} images are left out: some model has not indexed them.")
     left, right = side_by_side(len(models))
@@ -119,7 +121,7 @@ def side_by_side(models: int) -> tuple[DeltaGenerator, DeltaGenerator]:
     return left, right
 
 
-def _query_id(now: state.State) -> str:
+def _query_id(now: State) -> str:
     """The query's id in a matrix: its own, or that of one that is no image of the gallery."""
     return QUERY_ID if now.member is None else now.member
 

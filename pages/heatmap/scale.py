@@ -27,7 +27,7 @@ def show_distribution(opened: Searcher, chosen: np.ndarray, marked: float | None
         chosen: float32 (c,), the pairs that the heat map shows.
         marked: the similarity of the pair that is open.
     """
-    found = cache.spread(opened.gallery.name, opened.model)
+    found = cache.distribution(opened)
     st.subheader("Is that a lot?")
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.markdown(plain(_verdict(found)))
@@ -75,7 +75,7 @@ def _distribution_table(found: Distribution) -> str:
 
 def show_ladder(opened: Searcher) -> None:
     """Draw example pairs at each step of similarity."""
-    rungs = cache.examples(opened.gallery.name, opened.model)
+    rungs = cache.examples(opened)
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.subheader(plain(f"What a number looks like under {opened.model}"))
     right.download_button(

@@ -14,6 +14,7 @@ from aina_core.similarity.sets import Chosen
 from pages.heatmap import cache
 from ui import cache as shared
 from ui import navigation, selection, state
+from ui.link import MAX_K
 from ui.settings import one_of
 from ui.text import plain
 
@@ -72,7 +73,7 @@ def _neighbours(opened: Searcher) -> Choice | None:
     if not now.query:
         st.info("There is no query yet; choose one on the Search page.")
         return None
-    st.slider("k", 1, state.MAX_K, **state.bind("k", now.k))
+    st.slider("k", 1, MAX_K, **state.bind("k", now.k))
     hits = [hit.id for hit in shared.result(now).nearest(now.k)]
     ids = hits if now.member is None else [now.member, *hits]
     return Choice(sets.of_images(opened, ids), with_query=now.member is None)
@@ -94,7 +95,7 @@ def _labels(opened: Searcher) -> Choice:
         format_func=lambda label: f"{label or 'no label'} ({opened.labels[label]:,})",
         **state.bind_setting("heatmap.labels", labels, "", write_labels),
     )
-    return Choice(cache.images_of_labels(opened.gallery.name, opened.model, tuple(labels)))
+    return Choice(cache.images_of_labels(opened, tuple(labels)))
 
 
 def write_labels(labels: Collection[str]) -> str:

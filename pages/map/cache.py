@@ -19,7 +19,7 @@ from aina_core.projection import (
     stored,
 )
 from aina_core.search.searcher import Searcher
-from ui.cache import searcher_at
+from ui.cache import cached
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +36,19 @@ class OpenMap:
     points: Points
     version: str
 
-
-def open_map(gallery: str, model: str, settings: Settings) -> OpenMap | None:
-    """The stored map of a gallery as it stands now; None while there is none."""
-    try:
-        return _open_map(gallery, model, open_gallery(gallery).generation(model), settings)
-    except LookupError:  # which is not kept, so that a map is seen as soon as it is there
-        return None
+    @property
+    def key(self) -> str:
+        """What it is: see `ui.cache.cached`."""
+        return self.version
 
 
-@st.cache_resource(show_spinner="Opening the map …", max_entries=8)
-def _open_map(gallery: str, model: str, generation: tuple[int, str], settings: Settings) -> OpenMap:
-    found = stored(open_gallery(gallery), model, settings)
+@cached(entries=8, spinner="Opening the map …")
+def open_map(opened: Searcher, settings: Settings) -> OpenMap | None:
+    """The stored map of an opened gallery; None while there is none."""
+    found = stored(opened.gallery, opened.model, settings)
     if found is None:
-        raise LookupError
-    opened = searcher_at(gallery, model, generation)
+        return None
+    generation = opened.key[2]
     version = hashlib.sha256(f"{generation} {found.checksum}".encode()).hexdigest()[:16]
     return OpenMap(found, Points(found, opened.shown), version)
 
@@ -61,26 +59,11 @@ def compute_map(gallery: str, model: str, settings: Settings) -> None:
         project(open_gallery(gallery), model, settings)
 
 
+@cached(entries=16, spinner="Grouping …")
 def map_categories(opened: Searcher, found: OpenMap, by: str, clusters: int) -> Categories | None:
     """The categories of a map's points: by "label", "column:NAME", "k-means" or "hdbscan"."""
-    generation = opened.gallery.generation(opened.model)
-    key = opened.gallery.name, opened.model, generation, found.projection.checksum
-    return _map_categories(*key, by, clusters, opened, found)
-
-
-@st.cache_resource(show_spinner="Grouping …", max_entries=16)
-def _map_categories(
-    gallery: str,
-    model: str,
-    generation: tuple[int, str],
-    checksum: str,
-    by: str,
-    clusters: int,
-    _opened: Searcher,
-    _found: OpenMap,
-) -> Categories | None:
-    rows = _found.points.rows
-    notes = _opened.annotations
+    rows = found.points.rows
+    notes = opened.annotations
     if by == "label":
         return categorise(notes.labels.texts(rows))
     if by.startswith("column:"):
@@ -88,6 +71,6 @@ def _map_categories(
         return categorise(notes.words(name).texts(rows))
     if by in ("k-means", "hdbscan"):
         method = "HDBSCAN" if by == "hdbscan" else by
-        made = cluster(method, _opened.matrix, _found.projection.coordinates, count=clusters)
+        made = cluster(method, opened.matrix, found.projection.coordinates, count=clusters)
         return categorise([f"cluster {g + 1}" if g >= 0 else "" for g in made[rows].tolist()])
     return None

@@ -25,7 +25,7 @@ from pages.map import cache
 from pages.map.cache import OpenMap
 from ui import cache as shared
 from ui import serve
-from ui.terms import read_query
+from ui.link import read_query
 
 _MOST_DESCRIBED = 500
 _HEADERS = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -78,10 +78,11 @@ class MapAddress:
         Raises:
             AinaError: it is not.
         """
-        found = cache.open_map(self.gallery, self.model, self.settings)
+        opened = shared.searcher(self.gallery, self.model)
+        found = cache.open_map(opened, self.settings)
         if found is None or found.version != self.version:
             raise InputError("This map is not computed, or has changed.")
-        return shared.searcher(self.gallery, self.model), found
+        return opened, found
 
 
 def _points(request: Request) -> Response:

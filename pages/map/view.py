@@ -19,6 +19,7 @@ from pages.map.settings import NAMES, View, arguments, describe
 from ui import cache as shared
 from ui import query, selection, serve, state
 from ui.components import Clicked, Cloud, Lassoed, Picture, plot, scatter
+from ui.link import State, query_params
 from ui.text import plain
 
 _AT_ONCE = 20_000  # images: PCA of so many takes a moment
@@ -33,10 +34,10 @@ def show(model: str, settings: Settings, view: View) -> None:
     if not opened.count:
         st.info("The gallery has no images yet; add some on the Galleries page.")
         return
-    found = cache.open_map(now.gallery, model, settings)
+    found = cache.open_map(opened, settings)
     if found is None:
         settings = _instead(opened, settings)
-        found = cache.open_map(now.gallery, model, settings)
+        found = cache.open_map(opened, settings)
         if found is None:
             return
     vector = shared.query_vector(opened, now.query)
@@ -75,7 +76,7 @@ def _instead(opened: Searcher, settings: Settings) -> Settings:
         if st.button("Compute it again", key=f"again.{model}", icon=":material/refresh:"):
             jobs.forget(job.id)
             st.rerun()
-    if cache.open_map(gallery, model, quick) is None and len(opened.ids) <= _AT_ONCE:
+    if cache.open_map(opened, quick) is None and len(opened.ids) <= _AT_ONCE:
         cache.compute_map(gallery, model, quick)
     return quick
 
@@ -107,14 +108,14 @@ def _map(
     )
     cloud = Cloud(
         points=address.url("points"),
-        describe=address.url("describe", **state.query_params(now)),
+        describe=address.url("describe", **query_params(now)),
         count=len(found.points),
         low=found.points.low.tolist(),
         span=found.points.span.tolist(),
         codes=None
         if made is None
         else address.url("codes", by=view.colour, clusters=str(view.clusters)),
-        similarities=address.url("similarities", **state.query_params(now)),
+        similarities=address.url("similarities", **query_params(now)),
         selected=_mask(opened, found),
     )
     event = scatter(
@@ -161,7 +162,7 @@ def _reference(opened: Searcher, found: OpenMap, image_id: str | None) -> np.nda
     return found.projection.coordinates[opened.rows([image_id])[0]]
 
 
-def _scale(opened: Searcher, now: state.State) -> tuple[float, float]:
+def _scale(opened: Searcher, now: State) -> tuple[float, float]:
     """Between which similarities colours differ: all but the outermost thousandths."""
     values = shared.result(dataclasses.replace(now, model=opened.model)).similarities
     if not len(values):

@@ -1,38 +1,28 @@
-"""What the Search page caches: predicted classes, and hits in the order of a pair head."""
+"""What a trained head makes of a query or a gallery: classes, labels in words, pairs."""
 
 from __future__ import annotations
 
 import numpy as np
-import streamlit as st
 
-from aina_core.gallery import open_gallery
-from aina_core.search import classes
+from aina_core.search import classes, pairs
 from aina_core.search.classes import Guess
-from aina_core.search.pairs import Reranked, rerank
+from aina_core.search.pairs import Reranked
 from aina_core.search.query import Term, one_picture
-from aina_core.search.results import OfClass, Result
+from aina_core.search.results import OfClass
 from aina_core.search.searcher import Searcher
-from ui.cache import embedder, embedding, filters, result, searcher_at
-from ui.state import State
+from ui.cache import cached, embedder, embedding, filtered, result, weights
+from ui.link import State
 
 
+@cached(
+    entries=16,
+    spinner="Asking the network …",
+    key=lambda state, place: (*filtered(state), place),
+)
 def of_class(state: State, place: int) -> OfClass:
     """The gallery of a state by the probability of a class of its model."""
-    generation = open_gallery(state.gallery).generation(state.model)
-    return _of_class(state.gallery, state.model, generation, place, *filters(state))
-
-
-@st.cache_resource(show_spinner="Asking the network …", max_entries=16)
-def _of_class(
-    gallery: str,
-    model: str,
-    generation: tuple[int, str],
-    place: int,
-    labels: tuple[str, ...],
-    columns: tuple[tuple[str, tuple[str, ...]], ...],
-) -> OfClass:
-    opened = searcher_at(gallery, model, generation)
-    found = classes.by_class(opened, embedder(model), place)
+    opened, labels, columns = filtered(state)
+    found = classes.by_class(opened, embedder(state.model), place)
     return opened.of_class(found, labels=labels, columns=dict(columns))
 
 
@@ -49,33 +39,28 @@ def labels_of(opened: Searcher, picture: Term, labels: tuple[str, ...]) -> list[
     return classes.best_labels(row[None], labels, _label_vectors(opened.model, labels), 5)[0]
 
 
-@st.cache_resource(show_spinner="Reading the labels …", max_entries=32)
+@cached(
+    entries=32,
+    spinner="Reading the labels …",
+    key=lambda model, labels: (model, weights(model), labels),
+)
 def _label_vectors(model: str, labels: tuple[str, ...]) -> np.ndarray:
     return classes.label_vectors(embedder(model), labels)
 
 
+def _judged(state: State) -> tuple[object, ...]:
+    return (*filtered(state), state.query, state.exact, state.k, state.threshold)
+
+
+@cached(entries=16, spinner="Judging pairs …", key=_judged)
 def reranked(state: State) -> Reranked:
-    """The nearest to the query of a state, the most probable first (see `search.pairs.rerank`).
+    """The nearest to the query of a state, the most probable first (see `pairs.rerank`).
 
     Raises:
         InputError: the query is not one picture, or the model judges no pairs.
     """
     picture = one_picture(state.query)
-    generation = open_gallery(state.gallery).generation(state.model)
-    asked = (*filters(state), state.exact, state.k, state.threshold)
-    return _reranked(state.gallery, state.model, generation, picture, asked, result(state))
-
-
-@st.cache_resource(show_spinner="Judging pairs …", max_entries=16)
-def _reranked(
-    gallery: str,
-    model: str,
-    generation: tuple[int, str],
-    picture: Term,
-    asked: tuple[object, object, bool, int, float | None],
-    _found: Result,
-) -> Reranked:
-    opened = searcher_at(gallery, model, generation)
-    vector = embedding(opened, picture)[0]
-    *_, k, threshold = asked
-    return rerank(opened, _found, vector, embedder(model), k=k, threshold=threshold)
+    opened, _, _ = filtered(state)
+    vector, _ = embedding(opened, picture)
+    judge = embedder(state.model)
+    return pairs.rerank(opened, result(state), vector, judge, k=state.k, threshold=state.threshold)

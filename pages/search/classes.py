@@ -16,6 +16,7 @@ from pages.search import cache
 from ui import actions, state
 from ui.components import cards
 from ui.image_cards import hit_card
+from ui.link import MAX_K
 from ui.text import plain
 
 _OPEN, _LABELS = "search.what", "search.labels"
@@ -45,7 +46,7 @@ def by_class(opened: Searcher, spec: ModelSpec) -> None:
         f"{plain(names[place])}**"
     )
     slider, button = st.columns([5, 1], vertical_alignment="bottom")
-    slider.slider("k", 1, state.MAX_K, **state.bind("k", now.k))
+    slider.slider("k", 1, MAX_K, **state.bind("k", now.k))
     button.download_button(
         "CSV",
         lambda: _table(found),

@@ -5,7 +5,7 @@ import streamlit as st
 from aina_core import models
 from aina_core.errors import AinaError
 from aina_core.models import ModelName
-from pages.search import classes, results, terms
+from pages.search import choose, classes, results, terms
 from ui import cache as shared
 from ui import page, query, state
 from ui.components import cropper
@@ -43,7 +43,7 @@ with left:
     terms.show_terms()
     recognised_here = st.container()
     terms.add_words(spec)
-    query.choose_query()
+    choose.choose_query()
     if query.query_problem():
         st.error(plain(query.query_problem()))
     terms.choose_class(spec)

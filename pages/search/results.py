@@ -9,16 +9,20 @@ import streamlit as st
 
 from aina_core import figures
 from aina_core.csv_files import csv_text
-from aina_core.search.pairs import Reranked
+from aina_core.errors import AinaError
+from aina_core.models import ModelName
+from aina_core.search.pairs import FEWEST, MOST, Reranked
 from aina_core.search.searcher import Neighbour, Result, Searcher
-from pages.search import pair_order
+from pages.search import cache
 from ui import actions, state
 from ui.components import cards, plot
 from ui.image_cards import hit_card
+from ui.link import MAX_K
 from ui.text import plain
 
 _PAGE = 48
 _LOWEST = -0.2
+_PAIRS = "search.pairs"
 
 
 def options(opened: Searcher, *, index: bool = True) -> None:
@@ -86,7 +90,7 @@ def show(opened: Searcher, found: Result) -> None:
         st.info("No image passes the filters; remove one.")
         return
     threshold = _amount(found)
-    judged = pair_order.choose()
+    judged = _choose_order()
     hits, summary = _hits(found, threshold, judged)
     similarities = np.array([hit.similarity for hit in hits], np.float32)
     figure = figures.similarity_histogram(
@@ -118,6 +122,47 @@ def show(opened: Searcher, found: Result) -> None:
     actions.follow(event, stay=True)
 
 
+def _choose_order() -> Reranked | None:
+    """Draw the switch of a model that judges pairs; return what it makes of the nearest.
+
+    None where the model judges none, nobody asked for it, or, once that is said, where it cannot.
+    """
+    now = state.current()
+    if not ModelName.parse(now.model).spec().pairs:
+        return None
+    on = state.setting(_PAIRS, "") == "1"
+    st.toggle(
+        "Rank by pair probability",
+        help="The head that was trained with this model looks at the query and a hit together and "
+        f"says how likely they are of one kind. Judged are the k nearest, at least {FEWEST}, or "
+        f"all above the threshold, at most {MOST:,}.",
+        **state.bind_setting(_PAIRS, on, "", lambda value: "1" if value else ""),
+    )
+    if not on:
+        return None
+    try:
+        return cache.reranked(now)
+    except AinaError as error:
+        st.warning(plain(f"{error} Shown are the nearest, by their similarity."))
+        return None
+
+
+def _judged_summary(judged: Reranked, threshold: float | None, above: int, count: int) -> str:
+    """Return what is shown, in words.
+
+    Args:
+        judged: what the head made of the nearest.
+        threshold: similarity from which images are shown; None for the k nearest.
+        above: how many images are at that threshold or nearer.
+        count: how many were searched.
+    """
+    if threshold is None:
+        shown = f"The {len(judged.hits):,} most likely of one kind with the query, of the"
+        return f"{shown} {judged.candidates:,} nearest of {count:,} images"
+    part = f"The {judged.candidates:,} nearest of " if judged.candidates < above else ""
+    return f"{part}{above:,} images at {threshold:.2f} or nearer, of {count:,}; the likeliest first"
+
+
 def _hits(
     found: Result, threshold: float | None, judged: Reranked | None
 ) -> tuple[list[Neighbour], str]:
@@ -125,13 +170,13 @@ def _hits(
     if threshold is None:
         hits = _all_hits(found, None, judged)
         if judged is not None:
-            return hits, pair_order.summary(judged, None, 0, found.count)
+            return hits, _judged_summary(judged, None, 0, found.count)
         return hits, f"The {len(hits):,} nearest of {found.count:,} images"
     total = found.count_above(threshold)
     pages = max(((total if judged is None else len(judged.hits)) + _PAGE - 1) // _PAGE, 1)
     start = _PAGE * (_page(pages) if pages > 1 else 0)
     if judged is not None:
-        summary = pair_order.summary(judged, threshold, total, found.count)
+        summary = _judged_summary(judged, threshold, total, found.count)
         return judged.hits[start : start + _PAGE], summary
     summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
     return found.above(threshold, start, start + _PAGE), summary
@@ -161,7 +206,7 @@ def _amount(found: Result) -> float | None:
         ),
     )
     if now.threshold is None:
-        right.slider("k", 1, state.MAX_K, **state.bind("k", now.k))
+        right.slider("k", 1, MAX_K, **state.bind("k", now.k))
         return None
     key = "aina.threshold.value"
     st.session_state[key] = max(now.threshold, _LOWEST)

@@ -13,7 +13,7 @@ from aina_core.models import ModelSpec
 from aina_core.search.query import IMAGE, TEXT, UPLOAD, Term, describe
 from ui import cache as shared
 from ui import query, state
-from ui.terms import MAX_TEXT, MAX_WEIGHT
+from ui.link import MAX_TEXT, MAX_WEIGHT
 from ui.text import plain
 
 _WORDS = "query-words"

@@ -5,109 +5,84 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import streamlit as st
 
-from aina_core import models
 from aina_core.errors import AinaError
-from aina_core.gallery import Gallery, open_gallery
+from aina_core.gallery import Gallery
 from aina_core.training import Settings
 from aina_core.training.autoencoder import Autoencoder, Reconstructed, unseen
 from aina_core.training.pairs_file import Pairs, keep_pairs, read_pairs
 from aina_core.training.plan import plan
+from ui.cache import cached, weights
 
 #: Galleries up to so many images are looked at while somebody chooses; larger ones take a second.
 _LOOKED_AT = 20_000
 
 
+def _by_weights(gallery: Gallery, model: str, *asked: object) -> tuple[object, ...]:
+    return gallery, model, weights(model), asked
+
+
+@cached(entries=2, spinner="Loading the autoencoder …", key=lambda model: (model, weights(model)))
 def autoencoder(model: str) -> Autoencoder:
-    """A trained autoencoder, as its weights are now."""
-    return _autoencoder(model, _weights(model))
-
-
-@st.cache_resource(show_spinner="Loading the autoencoder …", max_entries=2)
-def _autoencoder(model: str, weights: str) -> Autoencoder:
+    """A trained autoencoder, with the weights that it has now."""
     return Autoencoder(model)
 
 
+@cached(entries=8, key=_by_weights)
 def unseen_images(gallery: Gallery, model: str, most: int) -> list[str]:
     """Ids of images that a trained model has not seen."""
-    return _unseen(gallery.name, _stand(gallery), model, _weights(model), most)
+    return unseen(model, gallery, most)
 
 
-@st.cache_data(show_spinner=False, max_entries=8)
-def _unseen(gallery: str, stand: str, model: str, weights: str, most: int) -> list[str]:
-    return unseen(model, open_gallery(gallery), most)
-
-
+@cached(entries=32, spinner="Reconstructing …", key=_by_weights)
 def reconstructed(
     gallery: Gallery, model: str, ids: tuple[str, ...], change: str | None
 ) -> Reconstructed:
     """What an autoencoder makes of images, or of their changed versions."""
-    return _reconstructed(gallery.name, _stand(gallery), model, _weights(model), ids, change)
+    return autoencoder(model).look(gallery, ids, change)
 
 
-@st.cache_resource(show_spinner="Reconstructing …", max_entries=32)
-def _reconstructed(
-    gallery: str, stand: str, model: str, weights: str, ids: tuple[str, ...], change: str | None
-) -> Reconstructed:
-    return _autoencoder(model, weights).look(open_gallery(gallery), ids, change)
-
-
+@cached(entries=32, spinner="Going from one image to the other …", key=_by_weights)
 def between(
     gallery: Gallery, model: str, first: str, second: str, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two images as an autoencoder sees them, and the way from one to the other."""
-    return _between(gallery.name, _stand(gallery), model, _weights(model), (first, second), steps)
+    return autoencoder(model).between(gallery, first, second, steps)
 
 
-@st.cache_resource(show_spinner="Going from one image to the other …", max_entries=32)
-def _between(
-    gallery: str, stand: str, model: str, weights: str, ends: tuple[str, str], steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    return _autoencoder(model, weights).between(open_gallery(gallery), *ends, steps)
+def _looked_at(gallery: Gallery, whole: bool) -> bool:
+    return whole or gallery.catalogue.counts()[0] <= _LOOKED_AT
 
 
+def _planned(gallery: Gallery, settings: Settings, *, whole: bool = False) -> tuple[object, ...]:
+    # a hash of Python's own: that of all pairs of a file takes Streamlit long
+    nameless = dataclasses.replace(settings, name="")
+    return gallery, hash(nameless), _looked_at(gallery, whole)
+
+
+@cached(entries=64, key=_planned)
 def training_problem(gallery: Gallery, settings: Settings, *, whole: bool = False) -> str:
     """Why a gallery cannot be trained on as settings ask; empty if it can.
 
     Args:
-        gallery: what they name.
+        gallery: the one that the settings name.
         settings: what is asked for.
         whole: whether a large gallery is looked at too, which takes seconds.
     """
-    if not whole and gallery.catalogue.counts()[0] > _LOOKED_AT:
+    if not _looked_at(gallery, whole):
         return ""
-    nameless = dataclasses.replace(settings, name="")
-    return _problem(_stand(gallery), hash(nameless), nameless)
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _problem(stand: str, what: int, _settings: Settings) -> str:
-    try:  # a hash of Python's own: that of all pairs of a file takes Streamlit long
-        plan(_settings, open_gallery(_settings.gallery))
+    try:
+        plan(dataclasses.replace(settings, name=""), gallery)
     except AinaError as error:
         return str(error)
     return ""
 
 
+@cached(entries=4)
 def training_pairs(gallery: Gallery, data: bytes) -> tuple[Pairs, str]:
-    """The pairs of a CSV that was sent, or none and why it cannot be used."""
-    return _pairs(gallery.name, _stand(gallery), data)
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _pairs(gallery: str, stand: str, data: bytes) -> tuple[Pairs, str]:
-    ids = open_gallery(gallery).catalogue.images()
+    """The pairs of an uploaded CSV file, or none and why it cannot be used."""
+    ids = gallery.catalogue.images()
     try:
         return read_pairs(keep_pairs(data, ids), ids), ""
     except AinaError as error:
         return (), str(error)
-
-
-def _stand(gallery: Gallery) -> str:
-    """What changes with a gallery's catalogue, and when another gallery gets its name."""
-    return f"{gallery.created} {gallery.catalogue.version()}"
-
-
-def _weights(model: str) -> str:
-    return models.checksum(models.get(model).weights.locate())

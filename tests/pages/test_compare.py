@@ -25,7 +25,6 @@ CHELSEA = "chelsea/1.jpg"
 def gallery(by_both):
     """Forty photographs under two models."""
     st.cache_resource.clear()
-    st.cache_data.clear()
     return by_both
 
 

@@ -34,7 +34,6 @@ def gallery(home, photos, embedder):
     made = create("mine", photos)
     update(made, embedder)
     st.cache_resource.clear()
-    st.cache_data.clear()
     return made
 
 

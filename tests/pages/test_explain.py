@@ -50,7 +50,6 @@ def explainer_of():
 def gallery(by_both):
     """Forty photographs under two models."""
     st.cache_resource.clear()
-    st.cache_data.clear()
     return by_both
 
 

@@ -118,7 +118,7 @@ def test_relative_distances(demo_gallery):
 
 def test_a_click_makes_the_query_everywhere(demo_gallery):
     page = Page(image=CHELSEA)
-    found = open_map("demo", LITE0, Settings(method="pca"))
+    found = open_map(Searcher(open_gallery("demo"), LITE0), Settings(method="pca"))
     page.send(KEY, {"click": {"point": 5, "points": page.map["points"]}})
     chosen = found.projection.ids[found.points.rows[5]]
     assert page.run().link["image"] == chosen

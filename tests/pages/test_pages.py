@@ -13,8 +13,8 @@ from aina_core import demo, images, jobs, models
 from aina_core.gallery import LabelsFile, create, galleries, open_gallery, update, uploads
 from aina_core.gallery.indexing import index
 from aina_core.models import spec as registry
+from pages.search import choose
 from tests.support.app import CHELSEA, LITE0, App, unescaped, without_weights
-from ui import query
 from ui.components import Pasted
 
 SEARCH, HEATMAP, GALLERIES, MODELS = "search", "heatmap", "galleries", "models"
@@ -26,7 +26,6 @@ def own_demo(demo_home, home):
     """A copy of the demo gallery, to do anything with."""
     shutil.copytree(demo_home, home)
     st.cache_resource.clear()
-    st.cache_data.clear()
     return open_gallery("demo")
 
 
@@ -213,7 +212,7 @@ def test_an_upload_becomes_the_query(own_demo, coffee):
 def test_a_pasted_picture_becomes_the_query(own_demo, coffee, monkeypatch):
     app = App(image=CHELSEA, gallery="demo")
     once = [Pasted("a.jpg", coffee)]
-    monkeypatch.setattr(query, "paste_zone", lambda key: once.pop() if once else None)
+    monkeypatch.setattr(choose, "paste_zone", lambda key: once.pop() if once else None)
     app.run()
     assert len(app.link["upload"]) == 64
     assert app.hits[0].startswith("coffee/")
@@ -353,7 +352,7 @@ def test_a_query_that_is_gone(own_demo, home):
 def test_an_upload_that_goes_while_one_looks(own_demo, home, coffee):
     app = App(gallery="demo").upload(coffee)
     shutil.rmtree(home / ".queries")
-    st.cache_data.clear()
+    st.cache_resource.clear()
     app.run()
     app.has_sidebar()
     assert any("upload it again" in sentence for sentence in app.said("error"))

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import io
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,14 +17,24 @@ from aina_core.gallery import create, open_gallery
 from aina_core.projection import Settings, project
 from aina_core.search.query import IMAGE, TEXT, UPLOAD, Term, combine
 from aina_core.search.searcher import Searcher
+from aina_core.similarity.sets import Chosen
 from pages.heatmap import cache as heatmap_cache
 from pages.map import data
 from pages.map.data import MapAddress
 from pages.search.classes import _table
 from tests.support.app import App
-from ui import state
-from ui.state import State, from_params, to_params
-from ui.terms import MAX_TERMS, held, read, read_query, with_member, write
+from ui.link import (
+    MAX_TERMS,
+    State,
+    from_params,
+    held,
+    query_params,
+    read,
+    read_query,
+    to_params,
+    with_member,
+    write,
+)
 
 COMPARE, HEATMAP, MAP = "compare", "heatmap", "map"
 CHELSEA, COFFEE, ROCKET = "chelsea/1.jpg", "coffee/1.jpg", "brick/1.jpg"
@@ -34,7 +43,6 @@ CHELSEA, COFFEE, ROCKET = "chelsea/1.jpg", "coffee/1.jpg", "brick/1.jpg"
 @pytest.fixture
 def gallery(by_two_models):
     st.cache_resource.clear()
-    st.cache_data.clear()
     return by_two_models
 
 
@@ -71,7 +79,7 @@ def test_terms_come_back(home, weight):
         terms = Term(IMAGE, value, weight), Term(TEXT, value, weight), Term(UPLOAD, "0f" * 32)
         kept = State(gallery="demo", image="a.jpg", crop=(0, 0, 3, 3), weight=-2.5, terms=terms)
         assert from_params(to_params(kept)) == (kept, [])
-        assert read_query(state.query_params(kept)) == kept.query
+        assert read_query(query_params(kept)) == kept.query
         alone = State(gallery="demo", terms=terms, concept=value[:200])
         assert from_params(to_params(alone)) == (alone, [])
 
@@ -302,11 +310,10 @@ def test_the_heat_map_shows_a_query_of_words(gallery):
     app = visit(HEATMAP, image=None, term=["text:1:cat"], **{"heatmap.set": "neighbours"})
     assert not app.said("error")
     found = heatmap_cache.matrix(
-        State(gallery="mine", model="wordy", terms=(Term(TEXT, "cat"),)),
-        ("wordy",),
-        SimpleNamespace(ids=(CHELSEA, COFFEE), groups=("", "")),
+        (Searcher(gallery, "wordy"),),
+        Chosen((CHELSEA, COFFEE), ("", "")),
         "given",
-        with_query=True,
+        (Term(TEXT, "cat"),),
     )
     row = load_embedder("wordy", device="cpu").embed_text(["cat"])[0]
     expected = Searcher(gallery, "wordy").vectors([CHELSEA, COFFEE]) @ row
@@ -332,5 +339,5 @@ def test_addresses_of_maps_name_the_whole_query(gallery):
     address = MapAddress("mine", "wordy", Settings(), "v")
     one = State(gallery="mine", image="a", terms=(Term(TEXT, "x", 2.0), Term(TEXT, "y")))
     two = dataclasses.replace(one, weight=2.0)
-    urls = {address.url("similarities", **state.query_params(each)) for each in (one, two)}
+    urls = {address.url("similarities", **query_params(each)) for each in (one, two)}
     assert len(urls) == 2

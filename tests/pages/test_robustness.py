@@ -287,7 +287,7 @@ def test_an_earlier_study_is_chosen_compared_and_deleted(home_of_studies):
 
 
 def test_versions_are_served_as_they_are_asked_for(home_of_studies):
-    st.cache_data.clear()
+    st.cache_resource.clear()
     client = TestClient(Starlette(routes=serve.ROUTES))
     gallery = home_of_studies.gallery
     record = gallery.catalogue.image("brick/1.jpg")

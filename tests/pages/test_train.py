@@ -58,7 +58,6 @@ def job(home):
 
 def visit(gallery="photos", **link):
     st.cache_resource.clear()
-    st.cache_data.clear()
     return App(TRAIN, gallery=gallery, model="tiny", **link)
 
 

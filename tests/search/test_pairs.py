@@ -49,7 +49,6 @@ def dense(home, tiny, _trained_home):
     """The gallery under the symmetric network."""
     shutil.copytree(_trained_home, home, dirs_exist_ok=True)
     st.cache_resource.clear()
-    st.cache_data.clear()
     return Searcher(open_gallery("photos"), "dense")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from aina_core import models
 from aina_core.gallery import create
-from ui.state import MAX_K, MAX_SETTINGS, State, from_params, to_params
+from ui.link import MAX_K, MAX_SETTINGS, State, from_params, to_params
 
 ODD = [
     "Käfer 北京",
