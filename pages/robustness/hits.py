@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from aina_core.gallery import Gallery
-from aina_core.studies import Run
-from aina_core.studies import shown as drawing
+from aina_core.studies import Run, shown
 from pages.robustness.cards import Pair, Shown, original_card, show_pairs, version_card
-from ui import state
+from ui import page, settings, state
 from ui.components import Card, Picture, plot
 from ui.text import plain
 
@@ -27,13 +24,13 @@ _ROW = 6  # cards
 def show_recovery(gallery: Gallery, run: Run) -> None:
     """Draw the curves, which versions are found again, and those that are not."""
     st.subheader("How many are found, and how many of the found are right")
-    plot(drawing.curves(run), key="robustness-curves", name=f"{run.id}-curves")
+    plot(shown.curves(run), key="robustness-curves", name=f"{run.id}-curves")
     st.caption(
         "Dashed: the best that can be, when every first hit is a version. By exact search; the "
         "table says what the index loses."
     )
     st.subheader("Which versions are found again")
-    plot(drawing.recovered_bars(run), key="robustness-recovered", name=f"{run.id}-recovered")
+    plot(shown.recovered_bars(run), key="robustness-recovered", name=f"{run.id}-recovered")
     st.subheader("Image by image")
     model = _model(run)
     counts = run.results["by_count"][model]
@@ -49,20 +46,19 @@ def show_recovery(gallery: Gallery, run: Run) -> None:
 
 def _model(run: Run) -> str:
     models = list(run.settings.models)
-    wanted = state.setting("robustness.model", models[0])
-    chosen = wanted if wanted in models else models[0]
+    chosen = settings.one_of("robustness.model", models, models[0])
     st.selectbox(
         "Under the model",
         models,
         width=400,
         **state.bind_setting("robustness.model", chosen, models[0]),
     )
-    st.caption(plain(drawing.cost_line(run.results["costs"][chosen])))
+    st.caption(plain(shown.cost_line(run.results["costs"][chosen])))
     return chosen
 
 
 def _missed(gallery: Gallery, run: Run, recovered: np.ndarray, found: np.ndarray) -> None:
-    """Draw the images that miss most versions: these, and what came in their place."""
+    """Draw the images whose versions are missed most, with what was found instead."""
     changes = run.settings.changes
     numbers = recovered.sum(axis=1)
     order = np.argsort(numbers, kind="stable")
@@ -70,29 +66,21 @@ def _missed(gallery: Gallery, run: Run, recovered: np.ndarray, found: np.ndarray
     if not len(order):
         st.success("Every version of every image was found again.")
         return
-    pages = -(-len(order) // _IMAGES)
-    page = 1
-    if pages > 1:
-        page = int(
-            st.number_input(
-                f"Page of {pages:,}", 1, pages, key=f"robustness.page.{run.id}", width=160
-            )
-        )
-    for at in order[(page - 1) * _IMAGES : page * _IMAGES].tolist():
+    for at in order[page.pager(len(order), _IMAGES, f"robustness.page.{run.id}")].tolist():
         _image(gallery, run, at, recovered[at], found[at])
 
 
 def _image(gallery: Gallery, run: Run, at: int, recovered: np.ndarray, found: np.ndarray) -> None:
-    """Draw one original, its versions that were missed, and the hits in their place."""
+    """Draw one original, its missed versions, and what was found instead."""
     changes = run.settings.changes
     image = run.images[at]
     mark = f"{int(recovered.sum())} of {len(changes)}"
-    shown: list[Card] = [original_card(gallery, image, mark=mark)]
+    drawn: list[Card] = [original_card(gallery, image, mark=mark)]
     pairs: dict[str, Pair] = {}
     missed = [changes[place] for place in np.flatnonzero(~recovered).tolist()]
     for change in missed:
         card = version_card(gallery, image, change, mark="missed")
-        shown.append(card)
+        drawn.append(card)
         pairs[card.id] = Pair(Shown(image, change), Shown(image, change), image.id)
     pairs[image.id] = Pair(Shown(image), Shown(image, missed[0]), image.id)
     for hit in found[: len(changes)].tolist():
@@ -105,8 +93,8 @@ def _image(gallery: Gallery, run: Run, at: int, recovered: np.ndarray, found: np
         else:
             card = original_card(gallery, theirs.image, mark="found instead")
         pairs[card.id] = Pair(theirs, theirs, image.id)
-        shown.append(card)
-    show_pairs(gallery, shown, pairs, key=f"robustness-image-{at}", columns=max(_ROW, 8))
+        drawn.append(card)
+    show_pairs(gallery, drawn, pairs, key=f"robustness-image-{at}", columns=max(_ROW, 8))
 
 
 # ── labelled retrieval ───────────────────────────────────────────────────────────────────────────
@@ -115,17 +103,17 @@ def _image(gallery: Gallery, run: Run, at: int, recovered: np.ndarray, found: np
 def show_retrieval(gallery: Gallery, run: Run) -> None:
     """Draw labels, which label the neighbours have, and examples of a cell."""
     if len(run.settings.ks) > 1:
-        plot(drawing.curves(run), key="robustness-curves", name=f"{run.id}-curves")
+        plot(shown.curves(run), key="robustness-curves", name=f"{run.id}-curves")
     st.subheader("Label by label")
     model = _model(run)
-    header, lines = drawing.label_table(run, model)
+    header, lines = shown.label_table(run, model)
     st.dataframe(
         pd.DataFrame(lines, columns=header),
         hide_index=True,
         height="content" if len(lines) <= 8 else 320,
     )
     st.subheader("Which label do the neighbours have?")
-    figure, kept = drawing.confusion_figure(run, model)
+    figure, kept = shown.confusion_figure(run, model)
     names = run.results["label_names"]
     if len(kept) < len(names):
         st.caption(
@@ -139,14 +127,14 @@ def show_retrieval(gallery: Gallery, run: Run) -> None:
         pictures=[Picture(names[at] or "no label", "") for at in both],
     )
     if clicked is not None and len(clicked) == 2:
-        cell = json.dumps([names[both[place]] for place in clicked])
-        state.change(view={**state.current().view, "robustness.labels": cell})
+        cell = [names[both[place]] for place in clicked]
+        settings.put({"robustness.labels": settings.names_text(cell)})
     st.caption("Rows: the query's label. Click a cell to see queries and such neighbours.")
     _examples(gallery, run, model)
 
 
 def _examples(gallery: Gallery, run: Run, model: str) -> None:
-    """Draw queries of a label beside neighbours of another: the most frequent mistake at first."""
+    """Draw queries of a label beside neighbours of another: by default the commonest mistake."""
     label, other = _labels(run, model)
     if label is None:
         st.success("No neighbour has another label than its query.")
@@ -161,7 +149,7 @@ def _examples(gallery: Gallery, run: Run, model: str) -> None:
         plain(f"{len(rows):,} neighbours of {label} are {other} ({share:.1%} of its neighbours).")
     )
     order = np.lexsort((rows, ranks))
-    shown: list[Card] = []
+    drawn: list[Card] = []
     pairs: dict[str, Pair] = {}
     seen: set[str] = set()
     for at in order.tolist():
@@ -169,23 +157,19 @@ def _examples(gallery: Gallery, run: Run, model: str) -> None:
         if query.id in seen or hit.id in seen or len(seen) >= 2 * _EXAMPLES:
             continue
         seen |= {query.id, hit.id}
-        shown += [
+        drawn += [
             original_card(gallery, query, mark="query"),
             original_card(gallery, hit, mark=f"neighbour {ranks[at] + 1}"),
         ]
         pairs[query.id] = Pair(Shown(query), Shown(query), hit.id)
         pairs[hit.id] = Pair(Shown(hit), Shown(query), hit.id)
-    if shown:
-        show_pairs(gallery, shown, pairs, key="robustness-examples", columns=_ROW)
+    if drawn:
+        show_pairs(gallery, drawn, pairs, key="robustness-examples", columns=_ROW)
 
 
 def _labels(run: Run, model: str) -> tuple[str | None, str | None]:
     names = run.results["label_names"]
-    try:
-        label, other = json.loads(state.setting("robustness.labels", ""))
-    except (ValueError, TypeError):
-        label = other = None
-    if label in names and other in names:
-        return label, other
+    if asked := settings.pair_of("robustness.labels", names, names):
+        return asked
     worst = run.results["confusion"][model]
     return (worst[0]["label"], worst[0]["neighbour"]) if worst else (None, None)
