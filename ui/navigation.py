@@ -1,4 +1,4 @@
-"""The pages of the app, a line each, and the ways from one to another."""
+"""The pages of the app, one line each, and the links between them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How a page begins, and what any shows when it lacks something: a gallery, vectors."""
+"""What pages share: how one begins, what it says while something is missing, and its pager."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ from ui.text import plain
 
 
 def open_page(title: str, question: str) -> State:
-    """Draw a page's title and the question that it answers, and what was wrong with a link.
+    """Draw a page's title, the question that it answers, and what was wrong with a link.
 
     Without any gallery it says what to do and ends the run.
 
@@ -34,7 +34,7 @@ def open_page(title: str, question: str) -> State:
 
 
 def indexed_gallery(now: State) -> Gallery:
-    """Return the gallery of a state; not indexed by its model, offer that and end the run."""
+    """Return the gallery of a state; where the model has not indexed it, offer that and end."""
     gallery = open_gallery(now.gallery)
     if now.model not in gallery.models():
         offer_indexing(gallery, now.model)
@@ -43,14 +43,14 @@ def indexed_gallery(now: State) -> Gallery:
 
 
 def made_elsewhere(*names: str) -> None:
-    """Say of vectors that AINA has no model for what they can be used for."""
+    """Say what vectors that AINA has no model for can be used for."""
     if found := [name for name in names if models.is_external(name)]:
         st.info(plain(models.only_members(" and ".join(found))))
 
 
 def no_gallery() -> None:
     """Say what to do when there is no gallery at all."""
-    if any(job.active for job in jobs.jobs()):
+    if job_running():
         st.info(
             "The first gallery is being made, see the sidebar; it appears here when it is done."
         )
@@ -79,13 +79,55 @@ def offer_indexing(gallery: Gallery, model: str) -> None:
     if status.status != "ready":
         st.error(plain(f"{model} cannot be used here: {status.reason}"))
         return
-    if any(job.active for job in jobs.jobs()):
-        st.info("Work is under way, see the sidebar; the result appears here when it is done.")
+    offer_job(
+        f"The gallery {gallery.name} is not indexed by {model} yet.",
+        f"Index it by {model}",
+        lambda: start_indexing(gallery, model),
+    )
+
+
+def job_running() -> bool:
+    """Whether a job runs: one at a time, and the sidebar shows it."""
+    return any(job.active for job in jobs.jobs())
+
+
+def wait_for_job(result: str = "the result") -> bool:
+    """Say, while a job runs, that a result will come; return whether one runs."""
+    if running := job_running():
+        st.info(f"Work is under way, see the sidebar; {result} appears here when it is done.")
+    return running
+
+
+def offer_job(sentence: str, label: str, start: Callable[[], object]) -> None:
+    """Say why there is nothing to see yet, and let a person start the job that makes it.
+
+    Args:
+        sentence: says why.
+        label: of the button.
+        start: starts the job.
+    """
+    if wait_for_job():
         return
-    st.info(plain(f"The gallery {gallery.name} is not indexed by {model} yet."))
-    if st.button(plain(f"Index it by {model}"), type="primary", icon=":material/play_arrow:"):
-        start_indexing(gallery, model)
+    st.info(plain(sentence))
+    if st.button(plain(label), type="primary", icon=":material/play_arrow:"):
+        start()
         st.rerun()
+
+
+def pager(count: int, size: int, key: str) -> slice:
+    """Draw the choice of a page where there are several; return which of all things are on it.
+
+    Args:
+        count: of all things.
+        size: of a page.
+        key: names the things within the page.
+    """
+    pages = -(-count // size)
+    page = 1
+    if pages > 1:
+        # the number of pages is in the key: a page that is no more is not remembered
+        page = st.number_input(f"Page, of {pages:,}", 1, pages, key=f"{key}.{pages}", width=160)
+    return slice((int(page) - 1) * size, int(page) * size)
 
 
 def start_indexing(gallery: Gallery, model: str) -> str:
@@ -129,7 +171,7 @@ def choose_model(names: Sequence[str], key: str) -> str:
 
 
 def index_arguments(gallery: Gallery, model: str) -> list[str]:
-    """The command that does it, for the very model: settings of the command line do not count."""
+    """The command that indexes by exactly this model, whatever the command line's settings say."""
     mode = ModelName.parse(model).mode
     place = ["index", str(gallery.root), "--gallery", gallery.name]
     return [*place, "--mode", mode, "--model", model]

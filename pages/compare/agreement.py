@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from aina_core import figures, jobs
-from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery
 from aina_core.numbers import decimal_text
@@ -15,8 +17,10 @@ from aina_core.similarity import Agreement, PairAgreement
 from aina_core.similarity.overlap import PERSISTENCE
 from pages.compare import cache
 from ui import cache as shared
-from ui import query, serve, state
-from ui.components import Card, cards, plot
+from ui import downloads, page, query, state
+from ui.components import cards, plot
+from ui.image_cards import image_card
+from ui.settings import number_of, one_of
 from ui.text import plain
 
 _DEFAULT_K, _MAX_K = 4, 20
@@ -37,7 +41,12 @@ def whole_gallery(gallery: Gallery, models: tuple[str, ...]) -> None:
         st.error(plain(error))
         return
     if found is None:
-        _offer(gallery, models, k)
+        words = ["agreement", "--gallery", gallery.name, "--models", *models, "-k", str(k)]
+        page.offer_job(
+            "Every image is held against every other, which takes a while in a gallery this large.",
+            "Compare over the whole gallery",
+            lambda: jobs.start(f"Compare {' and '.join(models)} over {gallery.name}", words),
+        )
         return
     _summary(found)
     if len(found.pairs) == 1:
@@ -53,8 +62,7 @@ def whole_gallery(gallery: Gallery, models: tuple[str, ...]) -> None:
 
 
 def _k() -> int:
-    text = state.setting("compare.shared", str(_DEFAULT_K))
-    k = min(max(int(text), 1), _MAX_K) if text.isdecimal() and len(text) < 4 else _DEFAULT_K
+    k = number_of("compare.shared", _DEFAULT_K, 1, _MAX_K)
     st.slider(
         "Nearest of each image",
         1,
@@ -63,18 +71,6 @@ def _k() -> int:
         **state.bind_setting("compare.shared", k, str(_DEFAULT_K)),
     )
     return k
-
-
-def _offer(gallery: Gallery, models: tuple[str, ...], k: int) -> None:
-    """Say that this is long work, and start it."""
-    if any(job.active for job in jobs.jobs()):
-        st.info("Work is under way, see the sidebar; the result appears here when it is done.")
-        return
-    st.info("Every image is held against every other, which takes a while in a gallery this large.")
-    if st.button("Compare over the whole gallery", type="primary", icon=":material/play_arrow:"):
-        words = ["agreement", "--gallery", gallery.name, "--models", *models, "-k", str(k)]
-        jobs.start(f"Compare {' and '.join(models)} over {gallery.name}", words)
-        st.rerun()
 
 
 def _name(pair: PairAgreement) -> str:
@@ -90,7 +86,9 @@ def _summary(found: Agreement) -> None:
     )
     st.markdown(plain(f"{len(found.ids):,} images.{pairs}"))
     recalls = {model: recall for model, recall in found.index_recall.items() if recall < 1}
-    how = "".join(f" {m}: found by Annoy, index recall@10 {r:.3f}." for m, r in recalls.items())
+    how = "".join(
+        f" {m}: found by Annoy, index recall@10 {decimal_text(r)}." for m, r in recalls.items()
+    )
     st.caption(
         "Rank-biased overlap is 1 where both find the same images at the same ranks, 0 where they "
         f"share none; nearer ranks count more (p = {PERSISTENCE})." + plain(how)
@@ -98,9 +96,9 @@ def _summary(found: Agreement) -> None:
 
 
 def _table(found: Agreement) -> None:
-    """Draw counts and per cent: of two models a line for each number shared, of more for each pair.
+    """Draw counts and percentages: by number shared for two models, pair by pair for more.
 
-    The CSV is the same for both: a line for each pair and number.
+    The CSV has one line for each pair and number in either case.
     """
     if len(found.pairs) == 1:
         rows = [
@@ -121,26 +119,27 @@ def _table(found: Agreement) -> None:
         config = {}
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, height="content")
     left, right = st.columns(2)
-    left.download_button(
-        "Table as CSV",
-        lambda: _counts_csv(found),
-        file_name="agreement.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        width="stretch",
+    downloads.csv(
+        "agreement.csv",
+        ["models", "shared", "images", "percent"],
+        lambda: _counts(found),
+        label="Table as CSV",
+        place=left,
     )
-    right.download_button(
-        "Every image as CSV",
+    header = ["id"]
+    for name in map(_name, found.pairs):
+        header += [f"shared {name}", f"rank-biased overlap {name}"]
+    downloads.csv(
+        "agreement-images.csv",
+        header,
         lambda: _images(found),
-        file_name="agreement-images.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        width="stretch",
+        label="Every image as CSV",
+        place=right,
     )
 
 
 def _series(found: Agreement) -> list[tuple[str, np.ndarray]]:
-    """The counts of every pair, and of all models together where they are more than two."""
+    """The counts of every pair, and of all models together where there are more than two."""
     series = [(_name(pair), pair.counts) for pair in found.pairs]
     return series if len(series) == 1 else [*series, ("all of them", found.counts)]
 
@@ -151,49 +150,36 @@ def _counted(counts: np.ndarray) -> list[tuple[int, int, float]]:
     return [(n, int(counts[n]), float(percent[n])) for n in range(len(counts) - 1, -1, -1)]
 
 
-def _counts_csv(found: Agreement) -> str:
-    rows = (
-        (name, number, count, f"{percent:.2f}")
-        for name, counts in _series(found)
-        for number, count, percent in _counted(counts)
-    )
-    return csv_text(["models", "shared", "images", "percent"], rows)
+def _counts(found: Agreement) -> Iterator[Sequence[object]]:
+    for name, counts in _series(found):
+        for number, count, percent in _counted(counts):
+            yield name, number, count, f"{percent:.2f}"
 
 
-def _images(found: Agreement) -> str:
-    header = ["id"]
+def _images(found: Agreement) -> Iterator[Sequence[object]]:
     columns: list[list[object]] = [list(found.ids)]
     for pair in found.pairs:
-        header += [f"shared {_name(pair)}", f"rank-biased overlap {_name(pair)}"]
         columns += [pair.shared.tolist(), pair.overlap.round(4).tolist()]
-    return csv_text(header, zip(*columns, strict=True))
+    return zip(*columns, strict=True)
 
 
 def _differences(gallery: Gallery, found: Agreement) -> None:
     """Draw the images on which two models differ most; a click makes one the query."""
     names = [_name(pair) for pair in found.pairs]
     st.markdown("**Where they differ most**")
-    at = 0
+    name = names[0]
     if len(names) > 1:
-        wanted = state.setting("compare.pair", names[0])
-        at = names.index(wanted) if wanted in names else 0
+        name = one_of("compare.pair", names, names[0])
         st.selectbox(
-            "Which two", names, width=400, **state.bind_setting("compare.pair", names[at], names[0])
+            "Which two", names, width=400, **state.bind_setting("compare.pair", name, names[0])
         )
-    pair = found.pairs[at]
+    pair = found.pairs[names.index(name)]
     opened = shared.searcher(gallery.name, found.models[0])
     shown = []
     for place in pair.most_different(_CARDS):
-        record, note = opened.image(found.ids[place])
         overlap = decimal_text(float(pair.overlap[place]))
-        shown.append(
-            Card(
-                id=found.ids[place],
-                thumbnail=serve.thumbnail_url(gallery.name, record.sha256),
-                label=note.label,
-                caption=f"{pair.shared[place]} of {found.k} shared, overlap {overlap}",
-            )
-        )
+        caption = f"{pair.shared[place]} of {found.k} shared, overlap {overlap}"
+        shown.append(replace(image_card(opened, found.ids[place]), caption=caption))
     actions = [("search", "Compare by this", ":material/compare:")]
     event = cards(shown, actions=actions, key="differ")
     if event is not None and event.id != state.current().member:

@@ -1,15 +1,15 @@
-"""The Compare page's query: its neighbours under several models, and held against one image."""
+"""The Compare page's query: its neighbours under several models, and beside one other image."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from aina_core import figures, models
-from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError, ImageError
 from aina_core.gallery import Gallery
 from aina_core.models import ModelName
@@ -18,7 +18,7 @@ from aina_core.search.query import TEXT
 from aina_core.search.searcher import Result
 from aina_core.similarity import PairSimilarity, Ranked, side_by_side
 from pages.compare import cache
-from ui import actions, page, query, serve, state
+from ui import actions, downloads, page, query, serve, state
 from ui import cache as shared
 from ui.components import Event, Row, plot, ranks
 from ui.link import MAX_OTHERS, Box, State
@@ -35,10 +35,10 @@ _ACTIONS = [
 
 
 def choose(gallery: Gallery) -> tuple[str, ...]:
-    """Draw the choice of models and of k, and what to do about models that lack vectors here.
+    """Draw the choice of models and of k, and the offer to index by a model that lacks vectors.
 
     Returns:
-        The models that the gallery is indexed by, of those chosen; the current one first.
+        Those of the chosen models that have indexed the gallery, the current one first.
     """
     now = state.current()
     indexed = [model for model in gallery.models() if model != now.model]
@@ -71,7 +71,7 @@ def _others(now: State) -> tuple[str, ...]:
 
 
 def _begin(now: State, offered: list[str]) -> None:
-    """Choose a model to compare with, once: who takes it away is not given it again."""
+    """Choose a model to compare with, once: somebody who removes it does not get it back."""
     where = now.gallery, now.model
     if st.session_state.get(_BEGUN) == where:
         return
@@ -117,7 +117,7 @@ def neighbours(gallery: Gallery, chosen: tuple[str, ...]) -> None:
 
 
 def _results(now: State, chosen: tuple[str, ...]) -> tuple[dict[str, Result], dict[str, str]]:
-    """What the query finds by each model that it can be asked of; of the others, why not."""
+    """The results under each model that can answer the query, and why the others cannot."""
     found, notes = {}, {}
     for model in chosen:
         asked = dataclasses.replace(now, model=model, labels=(), columns={}, exact=True)
@@ -150,14 +150,8 @@ def _below(columns: dict[str, list[Ranked]], results: dict[str, Result]) -> None
         "or farther than in the first column. The ranking is exact. "
         "Below: the whole gallery in grey, random pairs as a line, the neighbours as blue marks."
     )
-    right.download_button(
-        "CSV",
-        lambda: _table(columns),
-        file_name="neighbours-by-model.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        width="stretch",
-    )
+    header = ["model", "rank", "id", "similarity", "percentile", "number", "rank under the first"]
+    downloads.csv("neighbours-by-model.csv", header, lambda: _rows(columns), place=right)
     shown = zip(st.columns(len(columns)), columns.items(), strict=True)
     for place, (column, (model, hits)) in enumerate(shown):
         near = np.array([hit.neighbour.similarity for hit in hits], np.float32)
@@ -169,22 +163,23 @@ def _below(columns: dict[str, list[Ranked]], results: dict[str, Result]) -> None
             plot(figure, key=f"histogram.{place}", name=f"similarities {model}")
 
 
-def _table(columns: dict[str, list[Ranked]]) -> str:
-    header = ["model", "rank", "id", "similarity", "percentile", "number", "rank under the first"]
-    rows = (
-        [
-            *(model, hit.rank, hit.neighbour.id),
-            *(f"{hit.neighbour.similarity:.6f}", f"{hit.neighbour.percentile:.4f}"),
-            *("" if value is None else value for value in (hit.number, hit.first_rank)),
-        ]
-        for model, hits in columns.items()
-        for hit in hits
-    )
-    return csv_text(header, rows)
+def _rows(columns: dict[str, list[Ranked]]) -> Iterator[Sequence[object]]:
+    for model, hits in columns.items():
+        for hit in hits:
+            near, number, rank = hit.neighbour, hit.number, hit.first_rank
+            yield (
+                model,
+                hit.rank,
+                near.id,
+                f"{near.similarity:.6f}",
+                f"{near.percentile:.4f}",
+                "" if number is None else number,
+                "" if rank is None else rank,
+            )
 
 
 def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
-    """Draw the query beside the image that it is held against, when there is one."""
+    """Draw the query beside its reference image, where there is one."""
     now = state.current()
     if now.reference is None:
         return
@@ -220,7 +215,7 @@ def pair(gallery: Gallery, chosen: tuple[str, ...]) -> None:
 
 
 def _pairs(now: State, chosen: tuple[str, ...]) -> dict[str, PairSimilarity]:
-    """The pair under every model; one that knows no words is left out of a query of words."""
+    """The pair under every model; for a query with text, under those that can read text."""
     if not any(term.kind == TEXT for term in now.terms):
         return cache.pair(now, chosen)
     able = tuple(m for m in chosen if models.get(ModelName.parse(m).base).text)

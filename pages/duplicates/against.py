@@ -1,13 +1,13 @@
-"""The Duplicates page's other questions: a folder against the gallery, and a file against it."""
+"""The Duplicates page's other questions: are a folder's files, or one file, in the gallery?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import streamlit as st
 
 from aina_core import images, jobs
-from aina_core.csv_files import csv_text
 from aina_core.disk import paths
 from aina_core.duplicates import Checked, FolderChecked, Matched, stored_checked
 from aina_core.errors import AinaError, ImageError
@@ -15,9 +15,9 @@ from aina_core.gallery import uploads
 from aina_core.numbers import decimal_text
 from aina_core.search.searcher import Searcher
 from pages.duplicates import cache
-from pages.duplicates.cards import image_card, turn_text
+from pages.duplicates.cards import cards_key, image_card, turn_text
 from pages.duplicates.groups import Options
-from ui import actions, state
+from ui import actions, downloads, page, state
 from ui import cache as shared
 from ui.components import cards
 from ui.text import plain
@@ -26,7 +26,7 @@ _FILES = 6
 
 
 def folder_against(opened: Searcher, options: Options) -> None:
-    """Draw which pictures of a folder on the server stand in the gallery already."""
+    """Draw which pictures of a folder on the server are already in the gallery."""
     text = st.text_input(
         "Folder on the server",
         placeholder=str(paths.roots()[0]),
@@ -42,8 +42,7 @@ def folder_against(opened: Searcher, options: Options) -> None:
     except AinaError as error:
         st.error(plain(error))
         return
-    if any(job.active for job in jobs.jobs()):
-        st.info("Work is under way, see the sidebar; the result appears here when it is done.")
+    if page.wait_for_job():
         return
     found = stored_checked(opened, folder)
     label = "Look again" if found else f"Look for its {count:,} pictures"
@@ -78,33 +77,18 @@ def _show(opened: Searcher, folder: Path, found: FolderChecked) -> None:
         f"**{len(found.found):,} of {found.files:,} pictures are in the gallery** at "
         f"{decimal_text(found.threshold)} or nearer; looked at on {when} UTC"
     )
-    right.download_button(
-        "CSV",
-        lambda: _table(found),
-        "against.csv",
-        "text/csv",
-        icon=":material/download:",
-        width="stretch",
-        key="against.csv",
-    )
+    header = ["file", "id", "similarity", "relation"]
+    downloads.csv("against.csv", header, lambda: _rows(found), place=right)
     if found.failed:
         with st.expander(f"Files that cannot be read: {len(found.failed):,}"):
             st.text("\n".join(f"{name}: {reason}" for name, reason in found.failed.items()))
     names = list(found.found)
-    pages = max((len(names) + _FILES - 1) // _FILES, 1)
-    page = 0
-    if pages > 1:
-        column = st.columns([1, 5])[0]
-        key = f"against.page.{pages}"
-        page = int(column.number_input(f"Page, of {pages:,}", 1, pages, key=key)) - 1
-    for number in range(page * _FILES, min((page + 1) * _FILES, len(names))):
+    for name in names[page.pager(len(names), _FILES, "against.page")]:
         with st.container(border=True):
-            _show_file(opened, folder, names[number], found, number)
+            _show_file(opened, folder, name, found)
 
 
-def _show_file(
-    opened: Searcher, folder: Path, name: str, found: FolderChecked, number: int
-) -> None:
+def _show_file(opened: Searcher, folder: Path, name: str, found: FolderChecked) -> None:
     left, right = st.columns([1, 5])
     try:
         left.image(cache.file_thumbnail(folder / name))
@@ -119,23 +103,20 @@ def _show_file(
                 for key, (near, turn) in known.items()
             ],
             actions=actions.OF_A_HIT,
-            key=f"against-{number}",
+            key=f"against-{cards_key(name)}",
             columns=5,
         )
     actions.follow(event)
 
 
-def _table(found: FolderChecked) -> str:
-    rows = (
-        (name, key, f"{near:.6f}", turn)
-        for name, matches in found.found.items()
-        for key, near, turn in matches
-    )
-    return csv_text(["file", "id", "similarity", "relation"], rows)
+def _rows(found: FolderChecked) -> Iterator[tuple[str, str, str, str]]:
+    for name, matches in found.found.items():
+        for key, near, turn in matches:
+            yield name, key, f"{near:.6f}", turn
 
 
 def one_file(opened: Searcher, options: Options) -> None:
-    """Draw whether an uploaded picture stands in the gallery already."""
+    """Draw whether an uploaded picture is already in the gallery."""
     sent = st.file_uploader(
         "A picture to check",
         type=[suffix.lstrip(".") for suffix in sorted(images.SUFFIXES)],

@@ -1,22 +1,20 @@
-"""The Duplicates page's gallery: the threshold, the groups at it, which image of each to keep."""
+"""The Duplicates page's groups: the threshold, the groups it makes, the image of each to keep."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
 
-from aina_core import duplicates as core
-from aina_core import jobs
-from aina_core.csv_files import csv_text
+from aina_core import duplicates, jobs
 from aina_core.duplicates import DuplicateGroup, Duplicates, Matched, Pair, Pairs, Suggestion
 from aina_core.errors import AinaError
 from aina_core.numbers import decimal_text
 from aina_core.search.searcher import Searcher
 from pages.duplicates import cache
-from pages.duplicates.cards import image_card, turn_text
-from ui import actions, state
+from pages.duplicates.cards import cards_key, image_card, turn_text
+from ui import actions, downloads, page, settings, state
 from ui.components import Action, Card, cards
 from ui.text import plain
 
@@ -34,8 +32,8 @@ class Options:
     Attributes:
         threshold: similarity from which on.
         rule: which image of a group to keep, where nobody has chosen.
-        turned: mirrored and turned ones too.
-        signal: whether matched points are looked at.
+        turned: whether mirrored and turned ones count too.
+        signal: whether matched points give a second opinion.
     """
 
     threshold: float
@@ -45,13 +43,12 @@ class Options:
 
 
 def choose(opened: Searcher, suggestion: Suggestion) -> Options:
-    """Draw threshold, rule and switches, and say in words what the threshold means."""
+    """Draw the threshold, the rule and the switches, and what the threshold means in words."""
     left, middle, right = st.columns([5, 2, 3], vertical_alignment="bottom", gap="medium")
     with left:
         threshold = _threshold(suggestion)
-    rules = list(core.RULES)
-    rule = state.setting("duplicates.keep", rules[0])
-    rule = rule if rule in rules else rules[0]
+    rules = list(duplicates.RULES)
+    rule = settings.one_of("duplicates.keep", rules, rules[0])
     middle.selectbox(
         "Keep",
         rules,
@@ -60,9 +57,13 @@ def choose(opened: Searcher, suggestion: Suggestion) -> Options:
         **state.bind_setting("duplicates.keep", rule, rules[0]),
     )
     with right:
-        turned = _switch("turned", "Mirrored and turned too", "The eight flips and quarter turns.")
-        signal = _switch(
-            "points",
+        turned = settings.switch(
+            "duplicates.turned",
+            "Mirrored and turned too",
+            "The eight flips and quarter turns.",
+        )
+        signal = settings.switch(
+            "duplicates.points",
             "Second signal",
             "Corners of the one picture that lie in the other, each in its place: a check that "
             "knows nothing of the network.",
@@ -73,13 +74,7 @@ def choose(opened: Searcher, suggestion: Suggestion) -> Options:
 
 def _threshold(suggestion: Suggestion) -> float:
     default = f"{suggestion.threshold:.3f}"
-    text = state.setting("duplicates.threshold", default)
-    try:
-        value = min(max(float(text), suggestion.floor), _HIGHEST)
-    except ValueError:
-        value = suggestion.threshold
-    if value != value:  # a link may ask for "nan"
-        value = suggestion.threshold
+    value = settings.number_of("duplicates.threshold", float(default), suggestion.floor, _HIGHEST)
     st.slider(
         f"Similarity at least (suggested: {decimal_text(suggestion.threshold)})",
         min(suggestion.floor, _HIGHEST - _STEP),
@@ -91,29 +86,16 @@ def _threshold(suggestion: Suggestion) -> float:
     return value
 
 
-def _switch(name: str, label: str, explained: str) -> bool:
-    on = state.setting(f"duplicates.{name}", "") == "1"
-    st.toggle(
-        label,
-        help=explained,
-        **state.bind_setting(f"duplicates.{name}", on, "", lambda value: "1" if value else ""),
-    )
-    return on
+def offer_pairs(opened: Searcher) -> None:
+    """Offer to look for all pairs of a gallery too large to do so at once."""
+    _offer(opened, [], "All pairs of a gallery this large take a while.", "Find duplicates")
 
 
-def offer(opened: Searcher, words: list[str], sentence: str, label: str) -> None:
-    """Say that something is long work, and start it as a job."""
-    if any(job.active for job in jobs.jobs()):
-        st.info("Work is under way, see the sidebar; the result appears here when it is done.")
-        return
-    st.info(plain(sentence))
-    if st.button(label, type="primary", icon=":material/play_arrow:"):
-        name = opened.gallery.name
-        jobs.start(
-            f"{label}: {name}",
-            ["duplicates", "--gallery", name, "--model", opened.model, "--browse", *words],
-        )
-        st.rerun()
+def _offer(opened: Searcher, words: list[str], sentence: str, label: str) -> None:
+    """Say that something is long work, and let a person start it as a job."""
+    name = opened.gallery.name
+    words = ["duplicates", "--gallery", name, "--model", opened.model, "--browse", *words]
+    page.offer_job(sentence, label, lambda: jobs.start(f"{label}: {name}", words))
 
 
 def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
@@ -137,41 +119,37 @@ def show(opened: Searcher, suggestion: Suggestion, options: Options) -> None:
         summary += f". The index finds {found.found:.1%} of a sample's pairs"
     left, middle, right = st.columns([5, 3, 1], vertical_alignment="center")
     left.markdown(summary)
-    kinds = {"": "Groups", "between": f"Pairs between groups ({len(known.between):,})"}
-    kind = "between" if state.setting("duplicates.show", "") == "between" else ""
-    middle.segmented_control(
+    kind = settings.choice(
+        "duplicates.show",
         "Show",
-        list(kinds),
-        format_func=kinds.__getitem__,
-        required=True,
+        {"": "Groups", "between": f"Pairs between groups ({len(known.between):,})"},
+        "",
+        place=middle,
         label_visibility="collapsed",
         help="Every two images of a group reach the threshold. A pair between groups reaches it "
         "too, but one of its images is not near enough to all of the other's group.",
-        **state.bind_setting("duplicates.show", kind, ""),
     )
     signals: Signals = {}
     if kind == "between":
         _show_between(opened, known, options)
     else:
         signals = _show_groups(opened, known, options)
-    right.download_button(
-        "CSV",
-        lambda: csv_text(core.COLUMNS, core.table(opened, known, options.rule, signals)),
+    downloads.csv(
         "duplicates.csv",
-        "text/csv",
-        icon=":material/download:",
+        duplicates.COLUMNS,
+        lambda: duplicates.table(opened, known, options.rule, signals),
         help="A line for each image of every group: which to keep, and the others.",
-        width="stretch",
+        place=right,
     )
 
 
 def _pairs(opened: Searcher, suggestion: Suggestion, options: Options) -> tuple[Pairs | None, bool]:
-    """All pairs that the slider reaches, and whether mirrored and turned ones are among them."""
+    """All pairs within the slider's range, and whether mirrored and turned ones are among them."""
     found = cache.pairs(opened, suggestion.floor, turned=options.turned)
     if found is not None:
         return found, options.turned
     if options.turned:
-        offer(
+        _offer(
             opened,
             ["--turned"],
             "To find mirrored and turned duplicates, six turned versions of every image are "
@@ -179,27 +157,18 @@ def _pairs(opened: Searcher, suggestion: Suggestion, options: Options) -> tuple[
             "Look for mirrored and turned ones",
         )
         return cache.pairs(opened, suggestion.floor, turned=False), False
-    offer(opened, [], "All pairs of a gallery this large take a while.", "Find duplicates")
+    offer_pairs(opened)
     return None, False
 
 
-def _page(count: int, size: int, name: str) -> int:
-    pages = max((count + size - 1) // size, 1)
-    if pages == 1:
-        return 0
-    column = st.columns([1, 5])[0]
-    key = f"duplicates.{name}.{pages}"  # a page that is no more is not remembered
-    return int(column.number_input(f"Page, of {pages:,}", 1, pages, key=key)) - 1
-
-
 def _show_groups(opened: Searcher, known: Duplicates, options: Options) -> Signals:
-    page = _page(len(known.groups), _GROUPS, "page")
-    shown = known.groups[page * _GROUPS : (page + 1) * _GROUPS]
+    place = page.pager(len(known.groups), _GROUPS, "duplicates.page")
+    shown = known.groups[place]
     signals: Signals = {}
     if options.signal:
         wanted = tuple((g.kept.id, one) for g in shown for one in _ordered(g) if one != g.kept.id)
         signals = cache.second_signal(opened, wanted)
-    for number, group in enumerate(shown, start=page * _GROUPS + 1):
+    for number, group in enumerate(shown, start=place.start + 1):
         with st.container(border=True):
             _show_group(opened, group, number, options, signals)
     return signals
@@ -223,29 +192,26 @@ def _show_group(
         f"{decimal_text(weakest.similarity)}{turn_text(weakest.turn)}: "
         f"{plain(weakest.first)} and {plain(weakest.second)} · kept: {why}"
     )
-    if group.kept.chosen and right.button("Undo", key=f"duplicates.undo.{_key(group)}"):
-        _try(lambda: core.forget_choice(opened.gallery, group.ids))
+    key = cards_key(*group.ids)
+    if group.kept.chosen and right.button("Undo", key=f"duplicates.undo.{key}"):
+        _try(lambda: duplicates.forget_choice(opened.gallery, group.ids))
     event = cards(
         [_card(opened, group, image_id, signals) for image_id in _ordered(group)],
         actions=[actions.SEARCH, _KEEP, actions.MAP, actions.COMPARE],
-        key=f"group-{_key(group)}",
+        key=f"group-{key}",
         columns=6,
     )
     if len(group.ids) > _CARDS:
         st.caption(f"and {len(group.ids) - _CARDS:,} more, which stand in the CSV")
     decided = group.kept.id if group.kept.chosen else None
     if event is not None and event.action == _KEEP.name and event.id != decided:
-        _try(lambda: core.choose(opened.gallery, event.id, group.ids))
+        _try(lambda: duplicates.choose(opened.gallery, event.id, group.ids))
     actions.follow(event)
 
 
-def _key(group: DuplicateGroup) -> str:
-    return hashlib.sha256("\0".join(group.ids).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def _try(action: object) -> None:
+def _try(action: Callable[[], object]) -> None:
     try:
-        action()  # type: ignore[operator]
+        action()
     except AinaError as error:
         st.error(plain(error))
         return
@@ -269,8 +235,7 @@ def _show_between(opened: Searcher, known: Duplicates, options: Options) -> None
     if not known.between:
         st.info("Every pair stands in a group.")
         return
-    page = _page(len(known.between), _PAIRS, "between.page")
-    shown = known.between[page * _PAIRS : (page + 1) * _PAIRS]
+    shown = known.between[page.pager(len(known.between), _PAIRS, "duplicates.between.page")]
     signals: Signals = {}
     if options.signal:
         signals = cache.second_signal(opened, tuple((p.first, p.second) for p in shown))
@@ -283,14 +248,13 @@ def _show_between(opened: Searcher, known: Duplicates, options: Options) -> None
 def _show_pair(opened: Searcher, pair: Pair, signal: Matched | str | None) -> None:
     signal_text = "" if signal is None else f" · {plain(signal)}"
     st.markdown(f"**{decimal_text(pair.similarity)}**{turn_text(pair.turn)}{signal_text}")
-    digest = hashlib.sha256(f"{pair.first}\0{pair.second}".encode(errors="surrogateescape"))
     event = cards(
         [
             image_card(opened, image_id, similarity=None, notes=[])
             for image_id in (pair.first, pair.second)
         ],
         actions=actions.OF_A_HIT,
-        key=f"between-{digest.hexdigest()[:16]}",
+        key=f"between-{cards_key(pair.first, pair.second)}",
         columns=2,
     )
     actions.follow(event)

@@ -15,12 +15,7 @@ try:
     opened = shared.searcher(now.gallery, now.model)
     suggestion = cache.suggestion(opened)
     if suggestion is None:
-        groups.offer(
-            opened,
-            [],
-            "All pairs of a gallery this large take a while.",
-            "Find duplicates",
-        )
+        groups.offer_pairs(opened)
         st.stop()
     options = groups.choose(opened, suggestion)
     within, folder, file = st.tabs(["In the gallery", "A folder against it", "Check a file"])

@@ -1,4 +1,4 @@
-"""Whether a map tells the truth: what happens when the marked parts are hidden, and occlusion."""
+"""Whether a map can be trusted: what hiding the marked parts does, and a second opinion."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _check(choice: Choice, model: str, subject: Subject, question: Question, *, 
 def _second_opinion(
     choice: Choice, model: str, subject: Subject, question: Question, key: str
 ) -> None:
-    """Draw the map of the method that takes no gradients; of Grad-CAM where that is the method."""
+    """Draw the map by occlusion, which needs no gradients; by Grad-CAM where that is the method."""
     method = _OCCLUSION if question.method != _OCCLUSION else "gradcam"
     if reason := cache.explainer(model, subject.gallery).can(method):
         st.info(plain(reason))
@@ -105,11 +105,15 @@ def in_words(found: Faithfulness, *, opposite: bool) -> str:
         1: f"The map beats chance only by {'deletion' if better[0] else 'insertion'}.",
         0: "The map does no better than chance: do not believe it.",
     }[sum(better)]
+    deletion, random_deletion, insertion, random_insertion = map(
+        decimal_text,
+        (found.deletion, found.deletion_random, found.insertion, found.insertion_random),
+    )
     way = "rise" if opposite else "fall"
     return (
         f"The score is {score}. After hiding the {share} that the map marks most it is {marked}, "
         f"after hiding a random {share} {random}: it should {way} faster. "
-        f"Deletion {found.deletion:.2f} (random {found.deletion_random:.2f}, smaller is better), "
-        f"insertion {found.insertion:.2f} (random {found.insertion_random:.2f}, larger is better). "
+        f"Deletion {deletion} (random {random_deletion}, smaller is better), "
+        f"insertion {insertion} (random {random_insertion}, larger is better). "
         f"{verdict}"
     )

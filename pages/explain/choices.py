@@ -1,4 +1,4 @@
-"""The Explain page's choices: what is explained, how, and how it is looked at."""
+"""The Explain page's choices: what is explained, by which method, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aina_core import models
 from aina_core.explain import COLOURS, METHODS
 from aina_core.gallery import Gallery
 from pages.explain.question import CLASS, SIMILARITY, WORDS
-from ui import state
+from ui import settings, state
 from ui.link import MAX_OTHERS
 from ui.settings import number_of, one_of
 
@@ -48,7 +48,7 @@ class Choice:
     Attributes:
         kind: one of `KINDS`.
         method: one of the core's methods.
-        opposite: what lowers the score is shown, not what raises it.
+        opposite: whether to show what lowers the score, not what raises it.
         opacity: of the maps, in [0, 1].
         colours: name of a colour map.
         models: full names, the current one first.
@@ -66,17 +66,10 @@ def choose(gallery: Gallery) -> tuple[Choice, DeltaGenerator]:
     """Draw the choices that hold for the whole page.
 
     Returns:
-        They, and the place for what each kind of question needs besides.
+        The choices, and the place for what else the kind of question needs.
     """
     first = st.columns([4, 2, 2], vertical_alignment="bottom")
-    kind = one_of("explain.of", KINDS, SIMILARITY)
-    first[0].segmented_control(
-        "Explain",
-        list(KINDS),
-        format_func=KINDS.__getitem__,
-        required=True,
-        **state.bind_setting("explain.of", kind, SIMILARITY),
-    )
+    kind = settings.choice("explain.of", "Explain", KINDS, SIMILARITY, place=first[0])
     method = one_of("explain.method", METHODS, METHODS[0])
     first[1].selectbox(
         "Method",
@@ -85,15 +78,13 @@ def choose(gallery: Gallery) -> tuple[Choice, DeltaGenerator]:
         help=_ABOUT.get(method),
         **state.bind_setting("explain.method", method, METHODS[0]),
     )
-    can_oppose = kind != CLASS and method != EIGENCAM
-    opposite = can_oppose and state.setting("explain.opposite", "") == "1"
-    if can_oppose:
-        first[2].toggle(
+    opposite = False
+    if kind != CLASS and method != EIGENCAM:
+        opposite = settings.switch(
+            "explain.opposite",
             "What lowers it",
-            help="The places whose change would raise the score most: what speaks against it.",
-            **state.bind_setting(
-                "explain.opposite", opposite, "", lambda chosen: "1" if chosen else ""
-            ),
+            "The places whose change would raise the score most: what speaks against it.",
+            place=first[2],
         )
     second = st.columns([4, 2, 2, 3], vertical_alignment="bottom")
     opacity = number_of("explain.opacity", _OPACITY, 0, 100)

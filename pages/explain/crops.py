@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import streamlit as st
 
-from aina_core.csv_files import csv_text
 from aina_core.explain import CropRow, colour_table, nine_crops
 from aina_core.gallery import Gallery
 from aina_core.numbers import decimal_text, probability_text
@@ -15,7 +14,7 @@ from pages.explain import cache
 from pages.explain.choices import Choice
 from pages.explain.maps import heat_picture, percentile_of
 from pages.explain.question import Question, Shown, Subject
-from ui import state
+from ui import downloads, settings, state
 from ui.components import HeatPicture, clamp_box, cropper, heat
 from ui.link import Box
 from ui.text import plain
@@ -23,6 +22,17 @@ from ui.text import plain
 MOST = 4
 _CROPS, _NINE = "explain.crops", "nine"
 _COLUMNS = 5
+_HEADER = [
+    "crop",
+    "x",
+    "y",
+    "width",
+    "height",
+    "class",
+    "probability",
+    "to the whole",
+    "to the reference",
+]
 
 
 def show(gallery: Gallery, choice: Choice, query: Subject, question: Question) -> None:
@@ -63,14 +73,7 @@ def show(gallery: Gallery, choice: Choice, query: Subject, question: Question) -
             "Each map is of its crop alone, as if it were the picture: what the network saw there. "
             "Similarities are cosines to the whole, and to the reference where there is one."
         )
-        st.download_button(
-            "CSV",
-            lambda: _table(names, [row for row, _ in rows]),
-            file_name="crops.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        downloads.csv("crops.csv", _HEADER, lambda: _rows(names, [row for row, _ in rows]))
 
 
 def _chosen(whole: Subject) -> dict[str, Box]:
@@ -79,10 +82,11 @@ def _chosen(whole: Subject) -> dict[str, Box]:
     if text == _NINE:
         found = nine_crops(whole.height, whole.width)
         return {name.partition("/")[2].replace("_", " "): box for name, box in found.items()}
-    boxes = []
-    for part in text.split(";")[:MOST]:
-        if box := clamp_box(part.split(","), whole.width, whole.height):
-            boxes.append(box)
+    parts = text.split(";") if text else []
+    found = [clamp_box(part.split(","), whole.width, whole.height) for part in parts[:MOST]]
+    boxes = [box for box in found if box is not None]
+    if len(boxes) < len(parts):
+        settings.refuse(_CROPS, text, f"which is not up to {MOST} boxes in the picture")
     return {f"crop {number}": box for number, box in enumerate(boxes, start=1)}
 
 
@@ -115,10 +119,9 @@ def _choose(whole: Subject, named: dict[str, Box]) -> dict[str, Box]:
 
 
 def _write(crops: Sequence[Box] | str) -> None:
-    """Remember crops, and draw the page anew."""
-    view = {name: kept for name, kept in state.current().view.items() if name != _CROPS}
+    """Remember crops, and redraw the page."""
     text = crops if isinstance(crops, str) else ";".join(",".join(map(str, box)) for box in crops)
-    state.change(view={**view, _CROPS: text} if text else view)
+    settings.put({_CROPS: text or None})
     st.rerun()
 
 
@@ -134,15 +137,13 @@ def _drawn(gallery: Gallery, model: str, name: str, row: CropRow, shown: Shown) 
     return heat_picture(shown, caption=name, lines=lines)
 
 
-def _table(names: Sequence[str], rows: Sequence[CropRow]) -> str:
-    header = ["crop", "x", "y", "width", "height", "class", "probability", "to the whole"]
-    cells = (
-        [
-            *(name, *row.box, row.top_class),
+def _rows(names: Sequence[str], rows: Sequence[CropRow]) -> Iterator[list[object]]:
+    for name, row in zip(names, rows, strict=True):
+        yield [
+            name,
+            *row.box,
+            row.top_class,
             "" if row.probability is None else f"{row.probability:.4f}",
             f"{row.to_whole:.6f}",
             "" if row.to_reference is None else f"{row.to_reference:.6f}",
         ]
-        for name, row in zip(names, rows, strict=True)
-    )
-    return csv_text([*header, "to the reference"], cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Sequence
 
@@ -19,7 +20,7 @@ from pages.explain import cache
 from pages.explain.choices import EIGENCAM, Choice
 from pages.explain.question import CLASS, SIMILARITY, WORDS, Question, Shown, Subject
 from ui import cache as shared
-from ui import state
+from ui import downloads, settings, state
 from ui.components import HeatPicture, heat
 from ui.text import plain
 
@@ -32,7 +33,7 @@ _MOST_WORDS = 200
 
 
 def class_question(choice: Choice, subject: Subject, place: DeltaGenerator) -> Question | None:
-    """Draw the choice of a class, the likeliest first; None, once it is said why, without any.
+    """Draw the choice of a class, the likeliest first; None, after saying why, without classes.
 
     Raises:
         AinaError: the model cannot be used, or the picture.
@@ -44,11 +45,7 @@ def class_question(choice: Choice, subject: Subject, place: DeltaGenerator) -> Q
         return None
     names = models.class_names(explainer.spec)
     likely = dict(cache.classes(model, subject))
-    chosen = state.setting("explain.class", "")
-    if chosen and chosen not in names:
-        st.warning(plain(f"The link asks for {chosen!r} as class, which is not here."))
-        chosen = ""
-    chosen = chosen or next(iter(likely))
+    chosen = settings.one_of("explain.class", ("", *names), "") or next(iter(likely))
     st.pills(
         "Classes that the model sees in it, with their probabilities",
         list(dict.fromkeys([*likely, chosen])),
@@ -73,13 +70,13 @@ def _also(name: str, value: str) -> dict[str, object]:
     st.session_state[key] = value
 
     def changed() -> None:
-        state.change(view={**state.current().view, name: st.session_state[key]})
+        settings.put({name: st.session_state[key]})
 
     return {"key": key, "on_change": changed}
 
 
 def words_question(choice: Choice, place: DeltaGenerator) -> Question | None:
-    """Draw the field for words; None while there are none."""
+    """Draw the field for the words; None while it is empty."""
     words = state.setting("explain.text", "")[:_MOST_WORDS]
     place.text_input(
         "What in the picture answers the words",
@@ -159,7 +156,7 @@ def _show_model(
 
 
 def heat_picture(shown: Shown, caption: str = "", lines: Sequence[str] = ()) -> HeatPicture:
-    """Return an explained picture as it is drawn; where its map is flat, that is said below."""
+    """Return an explained picture as it is drawn, with a note where its map is flat."""
     subject = shown.subject
     return HeatPicture(
         url=subject.url,
@@ -192,7 +189,7 @@ def _score(gallery: Gallery, model: str, question: Question, score: float) -> No
 
 
 def _details(choice: Choice, explainer: Explainer, found: Sequence[Shown]) -> None:
-    """Draw what else is to be said of the maps."""
+    """Draw what else there is to know about the maps."""
     if choice.kind == CLASS and len(choice.models) > 1:  # the choice above has the first model's
         likely = cache.classes(explainer.model, found[0].subject)
         st.caption(plain(" · ".join(f"{n} {probability_text(p)}" for n, p in likely)))
@@ -219,21 +216,19 @@ def _downloads(choice: Choice, model: str, found: Sequence[Shown]) -> None:
             name = re.sub(r"\W+", "-", f"{shown.subject.name}-{model}-{choice.method}").strip("-")
             st.text(described(shown.subject))
             left, right = st.columns(2)
-            left.download_button(
-                "PNG",
-                lambda shown=shown: shown.png(choice.opacity, choice.colours),
-                file_name=f"{name}.png",
-                mime="image/png",
+            downloads.file(
+                f"{name}.png",
+                functools.partial(shown.png, choice.opacity, choice.colours),
+                label="PNG",
                 help="The picture in full size under its map, as it is shown here.",
-                on_click="ignore",
+                place=left,
                 key=f"png-{model}-{side}",
             )
-            right.download_button(
-                "npy",
+            downloads.file(
+                f"{name}.npy",
                 shown.npy,
-                file_name=f"{name}.npy",
-                mime="application/octet-stream",
+                label="npy",
                 help="The map alone: float32, height × width of the upright image, 0 to 1.",
-                on_click="ignore",
+                place=right,
                 key=f"npy-{model}-{side}",
             )

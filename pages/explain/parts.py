@@ -13,7 +13,7 @@ from pages.explain import cache
 from pages.explain.choices import Choice
 from pages.explain.maps import described
 from pages.explain.question import Subject
-from ui import state
+from ui import settings, state
 from ui.components import HeatPicture, Mark, heat
 from ui.settings import number_of
 from ui.text import plain
@@ -21,7 +21,7 @@ from ui.text import plain
 _MOST_LINKS = 10
 _DEFAULT_LINKS = 5
 _PLACE = "explain.place"
-_LARGEST = 1_000_000  # a coordinate
+_LONGEST = 32  # letters of a place in the URL
 
 Click = tuple[int, int, int]
 """Which picture (0 the query, 1 the reference), x and y in pixels of the upright image."""
@@ -108,7 +108,7 @@ def _marked(found: Places, subjects: tuple[Subject, Subject], links: int) -> lis
 def _matched(
     model: str, pictures: list[HeatPicture], subjects: tuple[Subject, Subject], clicked: Click
 ) -> list[HeatPicture]:
-    """The pictures with a place in one of them, and what matches it in the other, said beside."""
+    """The pictures with the place in one and its matches in the other; draws the numbers too."""
     at, x, y = clicked
     try:
         match = cache.match(model, subjects[at], subjects[1 - at], x, y)
@@ -129,22 +129,20 @@ def _matched(
 
 
 def _read(subjects: tuple[Subject, Subject]) -> Click | None:
-    """The place in the URL, where it lies in what is shown."""
+    """The place in the URL, if it lies in what is shown."""
+    text = state.setting(_PLACE, "")
     try:
-        at, x, y = (int(part) for part in state.setting(_PLACE, "").split(","))
+        at, x, y = (int(part) for part in text.split(",")) if len(text) <= _LONGEST else ()
+        left, top, width, height = subjects[(0, 1).index(at)].window
     except ValueError:
+        if text:
+            settings.refuse(_PLACE, text, "which is no place in the pictures")
         return None
-    if at not in (0, 1) or max(abs(x), abs(y)) > _LARGEST:
-        return None
-    left, top, width, height = subjects[at].window
     inside = left <= x < left + width and top <= y < top + height
     return (at, x, y) if inside else None
 
 
 def _write(clicked: Click | None) -> None:
-    """Remember a place, or forget it, and draw the page anew."""
-    view = {name: kept for name, kept in state.current().view.items() if name != _PLACE}
-    if clicked is not None:
-        view[_PLACE] = ",".join(map(str, clicked))
-    state.change(view=view)
+    """Remember a place, or forget it, and redraw the page."""
+    settings.put({_PLACE: None if clicked is None else ",".join(map(str, clicked))})
     st.rerun()

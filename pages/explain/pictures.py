@@ -1,4 +1,4 @@
-"""The pictures of the Explain page: the query, and what it is held against."""
+"""The pictures of the Explain page: the query, and its reference."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def gallery_subject(gallery: Gallery, image_id: str) -> Subject:
 
 
 def choose_reference(gallery: Gallery, place: DeltaGenerator) -> Subject | None:
-    """Draw the choice of what the query is held against: by default its nearest neighbour.
+    """Draw the choice of the query's reference: by default its nearest neighbour.
 
     Returns:
-        It; None, once it is said why, where there is none.
+        The reference; None, after saying why, where there is none.
     """
     now = state.current()
     near = _nearest(gallery, now)
@@ -113,7 +113,7 @@ def choose_reference(gallery: Gallery, place: DeltaGenerator) -> Subject | None:
 
 
 def _nearest(gallery: Gallery, now: State) -> list[Neighbour]:
-    """The query's neighbours; none, once it is said why, where they cannot be found."""
+    """The query's neighbours; none, after saying why, where they cannot be found."""
     if now.model not in gallery.models():
         page.offer_indexing(gallery, now.model)
         return []

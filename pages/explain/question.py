@@ -1,4 +1,4 @@
-"""What the Explain page asks, of which pictures, and what it shows of the answers."""
+"""What the Explain page asks, about which pictures, and what it shows of the answers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SIMILARITY, CLASS, WORDS = "similarity", "class", "text"
 
 @dataclass(frozen=True)
 class Subject:
-    """A picture that is explained, or that another is held against.
+    """A picture that is explained, or that another is compared with.
 
     Attributes:
-        gallery: the gallery that it is looked at in.
+        gallery: the gallery whose pictures it is compared with.
         image: its image id; None for an uploaded picture.
         checksum: SHA-256 of its file.
         width: of the upright image, in pixels.
@@ -73,8 +73,8 @@ class Question:
         kind: `SIMILARITY`, `CLASS` or `WORDS`.
         method: one of the core's methods.
         words: the class, or the words.
-        reference: what the picture is held against, for a similarity.
-        opposite: what lowers it is explained, not what raises it.
+        reference: what the picture is compared with, for a similarity.
+        opposite: whether to explain what lowers it, not what raises it.
     """
 
     kind: str

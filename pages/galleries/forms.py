@@ -9,12 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from aina_core import images, jobs, models
-from aina_core.csv_files import csv_text
 from aina_core.disk import paths
 from aina_core.errors import AinaError
 from aina_core.gallery import Gallery, create, galleries, open_gallery, uploads, valid_name
 from ui import cache as shared
-from ui import page, state
+from ui import downloads, page, state
 from ui.text import plain
 
 _SHOWN_FOLDERS = 200
@@ -146,9 +145,8 @@ def details(gallery: Gallery) -> None:
         with st.expander(f"{len(failures):,} files are not usable"):
             header, rows = ["file", "reason"], [(r.id, r.failure) for r in failures]
             st.dataframe(pd.DataFrame(rows, columns=header), hide_index=True)
-            csv = csv_text(header, rows)
-            st.download_button("CSV", csv, "not-usable.csv", "text/csv")
-    busy = any(job.active for job in jobs.jobs())
+            downloads.csv("not-usable.csv", header, lambda: rows)
+    busy = page.job_running()
     with st.expander("Index by a model, or bring up to date"):
         if not gallery.has_pictures:
             st.info(plain(gallery.without_pictures()))

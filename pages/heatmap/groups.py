@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 import streamlit as st
 
 from aina_core import figures
-from aina_core.csv_files import csv_text
 from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.groups import QUANTILES, GroupMatrix
 from pages.heatmap import cache
-from pages.heatmap.matrix import card, side_by_side
-from pages.heatmap.sets import Choice, write_labels
-from ui import serve, state
+from pages.heatmap.matrix import card, nearest_cell, side_by_side
+from pages.heatmap.sets import Choice
+from ui import downloads, serve, settings
 from ui.components import Picture, cards, plot
-from ui.settings import one_of
 
 _STATISTICS = {"mean": "mean", "low": "10%", "median": "median", "high": "90%"}
 
@@ -34,14 +31,7 @@ def show_groups(opened: Searcher, choice: Choice, order: str) -> None:
     )
     left, right = side_by_side(1)
     with left:
-        statistic = one_of("heatmap.statistic", _STATISTICS, "mean")
-        st.segmented_control(
-            "Of all pairs",
-            list(_STATISTICS),
-            format_func=_STATISTICS.__getitem__,
-            required=True,
-            **state.bind_setting("heatmap.statistic", statistic, "mean"),
-        )
+        statistic = settings.choice("heatmap.statistic", "Of all pairs", _STATISTICS, "mean")
         values = (found.mean, *found.quantiles)[list(_STATISTICS).index(statistic)]
         clicked = plot(
             figures.group_heatmap(values, found.names, tree=found.tree),
@@ -51,14 +41,9 @@ def show_groups(opened: Searcher, choice: Choice, order: str) -> None:
         )
         if clicked is not None and len(clicked) == 2:
             names = [found.names[place] for place in clicked]
-            state.change(view={**state.current().view, "heatmap.cell": write_labels(names)})
-        st.download_button(
-            "CSV",
-            lambda: _group_table(found),
-            file_name="groups.csv",
-            mime="text/csv",
-            icon=":material/download:",
-        )
+            settings.put({"heatmap.cell": settings.names_text(names)})
+        header = ["first", "second", "mean", *(f"quantile {q}" for q in QUANTILES)]
+        downloads.csv("groups.csv", header, lambda: _rows(found))
     with right:
         _show_cell(opened, found, *_cell(found))
 
@@ -72,14 +57,9 @@ def _group_picture(opened: Searcher, found: GroupMatrix, place: int) -> Picture:
 
 def _cell(found: GroupMatrix) -> tuple[int, int]:
     """The two groups that were clicked; else the two that are nearest to each other."""
-    try:
-        first, second = map(found.names.index, json.loads(state.setting("heatmap.cell", "")))
-        return first, second
-    except (ValueError, TypeError):
-        values = np.nan_to_num(found.mean, nan=-2)
-        np.fill_diagonal(values, -2)
-        row, column = np.unravel_index(int(values.argmax()), values.shape)
-        return int(row), int(column)
+    if asked := settings.pair_of("heatmap.cell", found.names, found.names):
+        return found.names.index(asked[0]), found.names.index(asked[1])
+    return nearest_cell(np.nan_to_num(found.mean, nan=-2))
 
 
 def _show_cell(opened: Searcher, found: GroupMatrix, first: int, second: int) -> None:
@@ -99,19 +79,13 @@ def _show_cell(opened: Searcher, found: GroupMatrix, first: int, second: int) ->
         f"{middle}, 8 of 10 between {low} and {high}"
     )
     if not found.clustered and st.button("Show these images", icon=":material/grid_on:"):
-        labels = write_labels([found.names[place] for place in both])
-        view = {"heatmap.set": "labels", "heatmap.labels": labels}
-        state.change(view={**state.current().view, **view})
+        labels = settings.names_text([found.names[place] for place in both])
+        settings.put({"heatmap.set": "labels", "heatmap.labels": labels})
         st.rerun()
 
 
-def _group_table(found: GroupMatrix) -> str:
-    header = ["first", "second", "mean", *(f"quantile {q}" for q in QUANTILES)]
-
-    def rows() -> Iterable[list[object]]:
-        for i, first in enumerate(found.names):
-            for j, second in enumerate(found.names[: i + 1]):
-                numbers = [found.mean[i, j], *found.quantiles[:, i, j]]
-                yield [first, second, *("" if np.isnan(x) else f"{x:.6f}" for x in numbers)]
-
-    return csv_text(header, rows())
+def _rows(found: GroupMatrix) -> Iterator[list[str]]:
+    for i, first in enumerate(found.names):
+        for j, second in enumerate(found.names[: i + 1]):
+            numbers = [found.mean[i, j], *found.quantiles[:, i, j]]
+            yield [first, second, *("" if np.isnan(x) else f"{x:.6f}" for x in numbers)]

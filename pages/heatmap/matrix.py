@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -10,18 +10,16 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from aina_core import figures
-from aina_core.csv_files import csv_text
 from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.arrangement import ORDERS
 from aina_core.similarity.matrix import QUERY_ID, SimilarityMatrix
 from pages.heatmap import cache
 from pages.heatmap.sets import Choice
-from ui import actions, query, state
+from ui import actions, downloads, query, settings, state
 from ui.components import Card, Event, Picture, cards, plot
 from ui.image_cards import image_card
 from ui.link import MAX_OTHERS, State
-from ui.settings import one_of
 
 _ORDERS = dict(zip(ORDERS, ("as given", "by label", "clustered"), strict=True))
 _SCALES = {"shared": "one scale", "own": "a scale each"}
@@ -35,15 +33,14 @@ def options(indexed: Sequence[str], beside: Sequence[str]) -> tuple[str, bool]:
         beside: those of them that stand beside the chosen one.
     """
     left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
-    order = one_of("heatmap.order", _ORDERS, "given")
-    left.segmented_control(
+    order = settings.choice(
+        "heatmap.order",
         "Order",
-        list(_ORDERS),
-        format_func=_ORDERS.__getitem__,
-        required=True,
+        _ORDERS,
+        "given",
+        place=left,
         help="Clustered: average linkage of the distances 1 − similarity, turned so that "
         "neighbours are as near as the tree allows. The first model decides the order.",
-        **state.bind_setting("heatmap.order", order, "given"),
     )
     others = [model for model in indexed if model != state.current().model]
     if others:
@@ -54,17 +51,17 @@ def options(indexed: Sequence[str], beside: Sequence[str]) -> tuple[str, bool]:
             max_selections=MAX_OTHERS,
             **state.bind("others", list(beside), tuple),
         )
-    scale = one_of("heatmap.scale", _SCALES, "shared")
-    if beside:
-        right.segmented_control(
-            "Colours",
-            list(_SCALES),
-            format_func=_SCALES.__getitem__,
-            required=True,
-            help="Cosines of different models are not on one scale: with one scale the models' "
-            "levels are compared, with a scale each their patterns.",
-            **state.bind_setting("heatmap.scale", scale, "shared"),
-        )
+    if not beside:
+        return order, True
+    scale = settings.choice(
+        "heatmap.scale",
+        "Colours",
+        _SCALES,
+        "shared",
+        place=right,
+        help="Cosines of different models are not on one scale: with one scale the models' "
+        "levels are compared, with a scale each their patterns.",
+    )
     return order, scale == "shared"
 
 
@@ -98,13 +95,9 @@ def show_matrix(
             _open_pair(*(found.ids[place] for place in clicked))
         summary, button = st.columns([4, 1], vertical_alignment="center")
         summary.caption(f"{len(found.ids):,} images. Point at a cell, click to open the pair.")
-        button.download_button(
-            "CSV",
-            lambda: _matrix_table(found),
-            file_name="similarities.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            width="stretch",
+        names = [image_id or "query" for image_id in found.ids]
+        downloads.csv(
+            "similarities.csv", ["model", "id", *names], lambda: _rows(found), place=button
         )
     first, second = _pair_at(found)
     with right:
@@ -127,17 +120,15 @@ def _query_id(now: State) -> str:
 
 
 def _open_pair(first: str, second: str) -> None:
-    """Remember a pair: the second is the reference, the first is the query where nothing is said.
+    """Remember a pair: the second is the reference, the first is the query unless remembered.
 
-    So what the URL says of the pair is what other pages hold against the query.
+    So the pair in the URL is the pair that other pages show.
     """
     now = state.current()
     if second == _query_id(now):
         first, second = second, first
-    view = {name: value for name, value in now.view.items() if name != "heatmap.first"}
-    if first != _query_id(now):
-        view["heatmap.first"] = first
-    state.change(reference=second, view=view)
+    asked = None if first == _query_id(now) else first
+    settings.put({"heatmap.first": asked}, reference=second)
 
 
 def _pair_at(found: SimilarityMatrix) -> tuple[int, int]:
@@ -148,7 +139,15 @@ def _pair_at(found: SimilarityMatrix) -> tuple[int, int]:
     second = None if now.reference is None else places.get(now.reference)
     if first is not None and second is not None and first != second:
         return first, second
-    values = found.values[0].copy()
+    return nearest_cell(found.values[0].copy())
+
+
+def nearest_cell(values: np.ndarray) -> tuple[int, int]:
+    """Return the row and the column of the largest similarity off the diagonal.
+
+    Args:
+        values: float (n, n); its diagonal is overwritten.
+    """
     np.fill_diagonal(values, -2)
     row, column = np.unravel_index(int(values.argmax()), values.shape)
     return int(row), int(column)
@@ -204,11 +203,7 @@ def card(opened: Searcher, image_id: str) -> Card:
     return image_card(opened, image_id, mark=mark)
 
 
-def _matrix_table(found: SimilarityMatrix) -> str:
-    names = [image_id or "query" for image_id in found.ids]
-    rows = (
-        [model, name, *(f"{value:.6f}" for value in row.tolist())]
-        for model, values in zip(found.models, found.values, strict=True)
-        for name, row in zip(names, values, strict=True)
-    )
-    return csv_text(["model", "id", *names], rows)
+def _rows(found: SimilarityMatrix) -> Iterator[list[str]]:
+    for model, values in zip(found.models, found.values, strict=True):
+        for image_id, row in zip(found.ids, values, strict=True):
+            yield [model, image_id or "query", *(f"{value:.6f}" for value in row.tolist())]

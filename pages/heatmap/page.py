@@ -29,11 +29,11 @@ pairs, similarity = np.empty(0, np.float32), None
 try:
     choice = choose(searchers[0])
     if choice is not None:
-        order, shared = matrix.options(indexed, beside)
+        order, one_scale = matrix.options(indexed, beside)
         if len(choice) > MAX_IMAGES:
             groups.show_groups(searchers[0], choice, order)
         else:
-            pairs, similarity = matrix.show_matrix(searchers, choice, order, shared)
+            pairs, similarity = matrix.show_matrix(searchers, choice, order, one_scale)
 except AinaError as error:
     st.error(plain(error))
 scale.show_distribution(searchers[0], pairs, similarity)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import streamlit as st
 
 from aina_core import figures
-from aina_core.csv_files import csv_text
 from aina_core.numbers import decimal_text, percentile_text
 from aina_core.search.searcher import Searcher
 from aina_core.similarity.distribution import Distribution
-from aina_core.similarity.ladder import TOLERANCE, LadderPair, Rung
+from aina_core.similarity.ladder import TOLERANCE, Rung
 from pages.heatmap import cache
-from ui import serve
-from ui.components import Card, cards, plot
+from ui import downloads
+from ui.components import cards, plot
+from ui.image_cards import image_card
 from ui.text import plain
 
 _MOST = 50_000  # pairs of a heat map of which the distribution is drawn
@@ -31,15 +33,8 @@ def show_distribution(opened: Searcher, chosen: np.ndarray, marked: float | None
     st.subheader("Is that a lot?")
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.markdown(plain(_verdict(found)))
-    right.download_button(
-        "CSV",
-        lambda: _distribution_table(found),
-        file_name="distribution.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        key="distribution-csv",
-        width="stretch",
-    )
+    header = ["pairs", "similarity"]
+    downloads.csv("distribution.csv", header, lambda: _distribution_rows(found), place=right)
     step = max(len(chosen) // _MOST, 1)
     plot(
         figures.similarity_distribution(
@@ -67,10 +62,11 @@ def _verdict(found: Distribution) -> str:
     )
 
 
-def _distribution_table(found: Distribution) -> str:
+def _distribution_rows(found: Distribution) -> Iterator[list[str]]:
     kinds = {"one label": found.within, "two labels": found.between, "random": found.baseline}
-    rows = ([kind, f"{x:.6f}"] for kind, values in kinds.items() for x in values.tolist())
-    return csv_text(["pairs", "similarity"], rows)
+    for kind, values in kinds.items():
+        for similarity in values.tolist():
+            yield [kind, f"{similarity:.6f}"]
 
 
 def show_ladder(opened: Searcher) -> None:
@@ -78,15 +74,8 @@ def show_ladder(opened: Searcher) -> None:
     rungs = cache.examples(opened)
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.subheader(plain(f"What a number looks like under {opened.model}"))
-    right.download_button(
-        "CSV",
-        lambda: _ladder_table(rungs),
-        file_name="ladder.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        key="ladder-csv",
-        width="stretch",
-    )
+    header = ["step", "first", "second", "similarity", "percentile"]
+    downloads.csv("ladder.csv", header, lambda: _ladder_rows(rungs), place=right)
     for rung in rungs:
         _show_rung(opened, rung)
 
@@ -98,24 +87,13 @@ def _show_rung(opened: Searcher, rung: Rung) -> None:
     if not rung.pairs:
         places[0].caption(f"No pair of images at {rung.step:.1f} ± {TOLERANCE}.")
     for number, (place, pair) in enumerate(zip(places, rung.pairs, strict=False)):
+        shown = [image_card(opened, image_id) for image_id in (pair.first, pair.second)]
         with place:
-            cards(_pair_cards(opened, pair), columns=2, key=f"rung-{rung.step}-{number}")
+            cards(shown, columns=2, key=f"rung-{rung.step}-{number}")
 
 
-def _pair_cards(opened: Searcher, pair: LadderPair) -> list[Card]:
-    found = []
-    for image_id in (pair.first, pair.second):
-        record, note = opened.image(image_id)
-        thumbnail = serve.thumbnail_url(opened.gallery.name, record.sha256)
-        href = serve.image_url(opened.gallery.name, record.sha256)
-        found.append(Card(image_id, thumbnail, label=note.label, href=href))
-    return found
-
-
-def _ladder_table(rungs: list[Rung]) -> str:
-    rows = (
-        [f"{r.step:.2f}", p.first, p.second, f"{p.similarity:.6f}", f"{p.percentile:.4f}"]
-        for r in rungs
-        for p in r.pairs
-    )
-    return csv_text(["step", "first", "second", "similarity", "percentile"], rows)
+def _ladder_rows(rungs: list[Rung]) -> Iterator[list[str]]:
+    for rung in rungs:
+        for pair in rung.pairs:
+            numbers = f"{pair.similarity:.6f}", f"{pair.percentile:.4f}"
+            yield [f"{rung.step:.2f}", pair.first, pair.second, *numbers]

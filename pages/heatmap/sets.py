@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,9 +11,8 @@ from aina_core.similarity import sets
 from aina_core.similarity.sets import Chosen
 from pages.heatmap import cache
 from ui import cache as shared
-from ui import navigation, selection, state
+from ui import navigation, selection, settings, state
 from ui.link import MAX_K
-from ui.settings import one_of
 from ui.text import plain
 
 _KINDS = {
@@ -44,18 +41,11 @@ class Choice:
 
 
 def choose(opened: Searcher) -> Choice | None:
-    """Draw the choice of images and return them; None, once it is said why, when there are none."""
+    """Draw the choice of images and return them; None, after saying why, where there are none."""
     has_originals = sets.ORIGINAL in opened.columns.get(sets.MODIFICATION, {})
     kinds = {kind: text for kind, text in _KINDS.items() if has_originals or kind != "original"}
     default = "original" if has_originals else "neighbours"
-    kind = one_of("heatmap.set", kinds, default)
-    st.segmented_control(
-        "Images",
-        list(kinds),
-        format_func=kinds.__getitem__,
-        required=True,
-        **state.bind_setting("heatmap.set", kind, default),
-    )
+    kind = settings.choice("heatmap.set", "Images", kinds, default)
     chosen = {
         "neighbours": _neighbours,
         "labels": _labels,
@@ -80,12 +70,12 @@ def _neighbours(opened: Searcher) -> Choice | None:
 
 
 def _labels(opened: Searcher) -> Choice:
-    asked = _read_labels(state.setting("heatmap.labels", ""))
+    asked = settings.names_of("heatmap.labels")
     unknown = [label for label in asked or () if label not in opened.labels]
     if unknown:
         names = ", ".join(map(repr, unknown[:5]))
         st.warning(plain(f"The link names labels that this gallery does not have: {names}."))
-    labels = [label for label in asked or () if label in opened.labels]
+    labels = list(dict.fromkeys(label for label in asked or () if label in opened.labels))
     if asked is None or (asked and not labels):
         labels = _default_labels(opened)
     st.multiselect(
@@ -93,25 +83,9 @@ def _labels(opened: Searcher) -> Choice:
         list(opened.labels),
         placeholder="all",
         format_func=lambda label: f"{label or 'no label'} ({opened.labels[label]:,})",
-        **state.bind_setting("heatmap.labels", labels, "", write_labels),
+        **state.bind_setting("heatmap.labels", labels, "", settings.names_text),
     )
     return Choice(cache.images_of_labels(opened, tuple(labels)))
-
-
-def write_labels(labels: Collection[str]) -> str:
-    """Return labels as the text of a setting; a label may hold any sign."""
-    return json.dumps(list(labels), ensure_ascii=False)
-
-
-def _read_labels(text: str) -> list[str] | None:
-    """The labels of a setting; None where it does not say."""
-    try:
-        labels = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        return None
-    return list(dict.fromkeys(labels))
 
 
 def _default_labels(opened: Searcher) -> list[str]:
@@ -125,10 +99,8 @@ def _default_labels(opened: Searcher) -> list[str]:
 
 def _original(opened: Searcher) -> Choice:
     originals = sets.originals(opened)
-    asked = state.setting("heatmap.original", "")
-    if asked and asked not in originals:
-        st.warning(plain(f"The link names an original that this gallery does not have: {asked!r}."))
-    original = asked if asked in originals else _own_original(opened, originals)
+    asked = settings.one_of("heatmap.original", ("", *originals), "")
+    original = asked or _own_original(opened, originals)
     st.selectbox(
         "Original",
         originals,

@@ -1,7 +1,7 @@
 """What the browser draws a map of, over HTTP: coordinates, categories, similarities, names.
 
-An address says everything that its answer depends on, so the answer can be kept for ever, and a
-server that was started anew gives the same.
+An address says everything that its answer depends on, so a browser can cache the answer for ever,
+and a restarted server gives the same one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SIMILARITY_STEPS = 32767
 class MapAddress:
     """Which map: a gallery, a model and settings, and the version that they were seen in.
 
-    A browser keeps what it was sent: a point has to mean the same image here and there.
+    A browser caches what it was sent: a point must mean the same image here and there.
     """
 
     gallery: str
@@ -55,7 +55,7 @@ class MapAddress:
         """Read it from a request.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not the address of a map.
         """
         given = request.query_params
         try:
@@ -73,10 +73,10 @@ class MapAddress:
             raise InputError("This is not the address of a map.") from None
 
     def open(self) -> tuple[Searcher, OpenMap]:
-        """Open the map, which has to be stored, in this version.
+        """Open the stored map in this version.
 
         Raises:
-            AinaError: it is not.
+            AinaError: it is not stored, or has changed since.
         """
         opened = shared.searcher(self.gallery, self.model)
         found = cache.open_map(opened, self.settings)

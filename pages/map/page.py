@@ -3,8 +3,7 @@
 import streamlit as st
 
 from aina_core.errors import AinaError
-from pages.map import view as map_view
-from pages.map.selection import show_selection
+from pages.map import selection, view
 from pages.map.settings import choose_map, choose_view
 from ui import cache as shared
 from ui import page, state
@@ -20,17 +19,17 @@ try:
     method, kind, parameters = st.columns([3, 4, 2], vertical_alignment="bottom")
     below = st.columns([4, 3, 2], vertical_alignment="bottom")
     settings = choose_map(method, parameters)
-    view = choose_view([kind, *below], opened, gallery.models())
-    models = [now.model, *([view.beside] if view.beside else [])]
+    look = choose_view([kind, *below], opened, gallery.models())
+    models = [now.model, *([look.beside] if look.beside else [])]
     left, right = st.columns([3, 1], gap="medium")
     with left:
         for place, model in zip(st.columns(len(models)), models, strict=True):
             with place:
                 if len(models) > 1:
                     st.markdown(f"**{plain(model)}**")
-                map_view.show(model, settings, view)
+                view.show(model, settings, look)
     with right:
-        show_selection(opened, flat=settings.dims == 2)
+        selection.show(opened, flat=settings.dims == 2)
 except AinaError as error:
     st.error(plain(error))
 state.publish()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import streamlit as st
 
-from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, uploads, valid_name
 from aina_core.search.searcher import Searcher
-from ui import actions, navigation, selection, state
-from ui import page as widgets
+from ui import actions, downloads, navigation, page, selection, settings, state
 from ui.components import cards
 from ui.image_cards import image_card
 from ui.text import plain
@@ -21,7 +20,7 @@ _LABELS = 8
 
 
 @st.fragment
-def show_selection(opened: Searcher, *, flat: bool) -> None:
+def show(opened: Searcher, *, flat: bool) -> None:
     """Draw the images picked out, page by page; `flat` says that the map has a lasso."""
     ids = [image_id for image_id in selection.chosen() if opened.has(image_id)]
     if not ids:
@@ -33,27 +32,18 @@ def show_selection(opened: Searcher, *, flat: bool) -> None:
     st.markdown(f"**Selected: {len(ids):,}**")
     _labels(opened, ids)
     left, right = st.columns(2)
-    left.download_button(
-        "CSV",
-        lambda: _table(opened, ids),
-        "selected.csv",
-        "text/csv",
-        icon=":material/download:",
-        width="stretch",
-    )
+    header = ["id", "label", "caption"]
+    downloads.csv("selected.csv", header, lambda: _rows(opened, ids), place=left)
     if right.button("Clear", icon=":material/close:", width="stretch"):
         selection.choose(())
         st.rerun()
     if st.button("Heat map of these", icon=":material/grid_on:", width="stretch"):
-        state.change(view={**state.current().view, "heatmap.set": "selection"})
+        settings.put({"heatmap.set": "selection"})
         navigation.go("heatmap")
     _as_gallery(opened, ids)
-    pages = (len(ids) + _PAGE - 1) // _PAGE
-    page = 0
-    if pages > 1:
-        page = st.number_input(f"Page, of {pages}", 1, pages, key="map.selected.page") - 1
+    drawn = ids[page.pager(len(ids), _PAGE, "map.selected.page")]
     event = cards(
-        [image_card(opened, image_id) for image_id in ids[page * _PAGE : (page + 1) * _PAGE]],
+        [image_card(opened, image_id) for image_id in drawn],
         actions=[actions.SEARCH, actions.EXPLAIN, actions.COMPARE],
         key="map-selected",
         columns=2,
@@ -81,7 +71,7 @@ def _as_gallery(opened: Searcher, ids: list[str]) -> None:
                 return
             with st.spinner("Copying …"):
                 made = uploads.gallery_of_images(name, opened.gallery, ids)
-            widgets.start_indexing(made, opened.model)
+            page.start_indexing(made, opened.model)
         except AinaError as error:
             st.error(plain(error))
             return
@@ -89,11 +79,7 @@ def _as_gallery(opened: Searcher, ids: list[str]) -> None:
     st.rerun()
 
 
-def _table(opened: Searcher, ids: list[str]) -> str:
-    rows = ([image_id, *_described(opened, image_id)] for image_id in ids)
-    return csv_text(["id", "label", "caption"], rows)
-
-
-def _described(opened: Searcher, image_id: str) -> tuple[str, str]:
-    note = opened.image(image_id)[1]
-    return note.label, note.caption
+def _rows(opened: Searcher, ids: list[str]) -> Iterator[tuple[str, str, str]]:
+    for image_id in ids:
+        note = opened.image(image_id)[1]
+        yield image_id, note.label, note.caption

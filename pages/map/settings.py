@@ -1,4 +1,4 @@
-"""The Map page's choices: how the map is computed, and how it is looked at."""
+"""The Map page's choices: how the map is computed, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from aina_core.projection import METHODS, Settings
 from aina_core.search.searcher import Searcher
-from ui import state
+from ui import settings, state
+from ui.settings import number_of, one_of
 
 NAMES = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 _ABOUT = {
@@ -27,12 +28,12 @@ _VIEWS = {"dots": "dots", "thumbnails": "thumbnails", "distance": "relative dist
 
 @dataclass(frozen=True)
 class View:
-    """How a map is looked at.
+    """How a map is drawn.
 
     Attributes:
         kind: "dots", "thumbnails" or "distance".
         colour: "none", "label", "column:NAME", "k-means", "hdbscan" or "similarity".
-        clusters: about how many, for those.
+        clusters: about how many, for k-means and HDBSCAN.
         beside: full name of the second model; None for one map.
     """
 
@@ -44,20 +45,20 @@ class View:
 
 def choose_map(left: DeltaGenerator, right: DeltaGenerator) -> Settings:
     """Draw the method and its parameters in two places, and return them."""
-    method = _one_of("map.method", METHODS, _DEFAULT.method)
-    left.segmented_control(
+    method = settings.choice(
+        "map.method",
         "Method",
-        METHODS,
-        format_func=NAMES.__getitem__,
-        help=_ABOUT[method],
-        **state.bind_setting("map.method", method, _DEFAULT.method, lambda m: m or method),
+        {method: NAMES[method] for method in METHODS},
+        _DEFAULT.method,
+        place=left,
+        help="\n\n".join(_ABOUT.values()),
     )
-    dims = _number("map.dims", _DEFAULT.dims, 2, 3)
-    seed = _number("map.seed", _DEFAULT.seed, 0, 9999)
-    components = _number("map.components", _DEFAULT.components, 0, 1000)
-    neighbours = _number("map.neighbours", _DEFAULT.neighbours, 2, 150)
-    perplexity = _number("map.perplexity", int(_DEFAULT.perplexity), 1, 50)
-    near = _share("map.min-dist", _DEFAULT.min_dist)
+    dims = number_of("map.dims", _DEFAULT.dims, 2, 3)
+    seed = number_of("map.seed", _DEFAULT.seed, 0, 9999)
+    components = number_of("map.components", _DEFAULT.components, 0, 1000)
+    neighbours = number_of("map.neighbours", _DEFAULT.neighbours, 2, 150)
+    perplexity = number_of("map.perplexity", int(_DEFAULT.perplexity), 1, 50)
+    near = number_of("map.min-dist", _DEFAULT.min_dist, 0.0, 1.0)
     with right.popover("Parameters", width="stretch"):
         st.segmented_control(
             "Dimensions",
@@ -115,15 +116,15 @@ def choose_map(left: DeltaGenerator, right: DeltaGenerator) -> Settings:
 
 
 def choose_view(columns: Sequence[DeltaGenerator], opened: Searcher, indexed: list[str]) -> View:
-    """Draw how the map is looked at in three places, and return it."""
-    kind = _one_of("map.view", tuple(_VIEWS), "dots")
-    columns[0].segmented_control(
+    """Draw the choices of how the map is drawn, in four columns, and return them."""
+    kind = settings.choice(
+        "map.view",
         "Show",
-        list(_VIEWS),
-        format_func=_VIEWS.__getitem__,
+        _VIEWS,
+        "dots",
+        place=columns[0],
         help="Thumbnails stand for up to 250 of the images in view. Relative distance puts the "
         "query in the middle, and its hits as far away as their cosine distance says.",
-        **state.bind_setting("map.view", kind, "dots", lambda v: v or kind),
     )
     colours = {"label": "label"} if len(opened.labels) > 1 else {}
     colours |= {f"column:{name}": name or "no name" for name in opened.columns}
@@ -131,14 +132,14 @@ def choose_view(columns: Sequence[DeltaGenerator], opened: Searcher, indexed: li
     colours |= {"k-means": "clusters of the embeddings (k-means)"}
     colours |= {"hdbscan": "islands of the map (HDBSCAN)", "none": "nothing"}
     default = next(iter(colours))
-    colour = _one_of("map.colour", tuple(colours), default)
+    colour = one_of("map.colour", colours, default)
     columns[1].selectbox(
         "Colour by",
         list(colours),
         format_func=colours.__getitem__,
         **state.bind_setting("map.colour", colour, default),
     )
-    clusters = _number("map.clusters", 8, 2, 50)
+    clusters = number_of("map.clusters", 8, 2, 50)
     if colour in ("k-means", "hdbscan"):
         columns[3].slider(
             "About how many", 2, 50, **state.bind_setting("map.clusters", clusters, "8")
@@ -156,44 +157,24 @@ def choose_view(columns: Sequence[DeltaGenerator], opened: Searcher, indexed: li
     return View(kind, colour, clusters, beside)
 
 
-def _one_of(name: str, allowed: tuple[str, ...], default: str) -> str:
-    chosen = state.setting(name, default)
-    return chosen if chosen in allowed else default
-
-
-def _number(name: str, default: int, least: int, most: int) -> int:
-    try:
-        return min(max(int(state.setting(name, str(default))), least), most)
-    except ValueError:
-        return default
-
-
-def _share(name: str, default: float) -> float:
-    try:
-        value = float(state.setting(name, str(default)))
-    except ValueError:
-        return default
-    return value if 0 <= value <= 1 else default
-
-
-def describe(settings: Settings) -> str:
+def describe(asked: Settings) -> str:
     """Return a map's settings in words."""
-    parts = [NAMES[settings.method], f"{settings.dims}-D"]
-    if settings.method == "umap":
-        parts.append(f"{settings.neighbours} neighbours, least distance {settings.min_dist:g}")
-    if settings.method == "tsne":
-        parts.append(f"perplexity {settings.perplexity:g}")
-    if settings.components and settings.method != "pca":
-        parts.append(f"of {settings.components} principal components")
+    parts = [NAMES[asked.method], f"{asked.dims}-D"]
+    if asked.method == "umap":
+        parts.append(f"{asked.neighbours} neighbours, least distance {asked.min_dist:g}")
+    if asked.method == "tsne":
+        parts.append(f"perplexity {asked.perplexity:g}")
+    if asked.components and asked.method != "pca":
+        parts.append(f"of {asked.components} principal components")
     return ", ".join(parts)
 
 
-def arguments(gallery: str, model: str, settings: Settings) -> list[str]:
+def arguments(gallery: str, model: str, asked: Settings) -> list[str]:
     """Return the command line that computes a map."""
     return [
         "map",
-        *("--gallery", gallery, "--model", model, "--method", settings.method),
-        *("--dims", str(settings.dims), "--seed", str(settings.seed)),
-        *("--components", str(settings.components), "--neighbours", str(settings.neighbours)),
-        *("--min-dist", f"{settings.min_dist:g}", "--perplexity", f"{settings.perplexity:g}"),
+        *("--gallery", gallery, "--model", model, "--method", asked.method),
+        *("--dims", str(asked.dims), "--seed", str(asked.seed)),
+        *("--components", str(asked.components), "--neighbours", str(asked.neighbours)),
+        *("--min-dist", f"{asked.min_dist:g}", "--perplexity", f"{asked.perplexity:g}"),
     ]

@@ -1,15 +1,16 @@
-"""One map on the Map page: computed, drawn with the query in it, and how far to believe it."""
+"""One map on the Map page: computed, drawn with the query in it, and how far to trust it."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import streamlit as st
 
 from aina_core import figures, jobs
-from aina_core.csv_files import csv_text
+from aina_core.numbers import decimal_text
 from aina_core.projection import Settings
 from aina_core.search.searcher import Neighbour, Searcher
 from pages.map import cache
@@ -17,7 +18,7 @@ from pages.map.cache import OpenMap
 from pages.map.data import MapAddress
 from pages.map.settings import NAMES, View, arguments, describe
 from ui import cache as shared
-from ui import query, selection, serve, state
+from ui import downloads, query, selection, serve, state
 from ui.components import Clicked, Cloud, Lassoed, Picture, plot, scatter
 from ui.link import State, query_params
 from ui.text import plain
@@ -28,7 +29,7 @@ _HITS = 300
 
 
 def show(model: str, settings: Settings, view: View) -> None:
-    """Draw the map of a model, or what there is until it is computed."""
+    """Draw the map of a model, or what can be shown until it is computed."""
     now = state.current()
     opened = shared.searcher(now.gallery, model)
     if not opened.count:
@@ -53,7 +54,7 @@ def show(model: str, settings: Settings, view: View) -> None:
 
 
 def _instead(opened: Searcher, settings: Settings) -> Settings:
-    """Have the map computed, and return the settings of one that can be shown meanwhile."""
+    """Have the map computed; return the settings of one to show in the meantime."""
     gallery, model = opened.gallery.name, opened.model
     quick = Settings(method="pca", dims=settings.dims)
     if settings.method == "pca" and len(opened.ids) <= _AT_ONCE:
@@ -126,13 +127,12 @@ def _map(
         ring=figures.HIT,
         pictures=view.kind == "thumbnails",
     )
-    st.download_button(
-        "CSV",
-        lambda: _table(opened, found, vector),
+    axes = ["x", "y", "z"][: settings.dims]
+    downloads.csv(
         "map.csv",
-        "text/csv",
-        icon=":material/download:",
-        key=f"csv.{opened.model}",
+        ["id", *axes, "label", "similarity to the query"],
+        lambda: _rows(opened, found, vector),
+        key=f"map.{opened.model}",
     )
     if isinstance(event, Clicked):
         chosen = opened.ids[found.points.rows[event.point]]
@@ -182,18 +182,11 @@ def _mask(opened: Searcher, found: OpenMap) -> str | None:
     return base64.b64encode(bits.tobytes()).decode()
 
 
-def _table(opened: Searcher, found: OpenMap, vector: np.ndarray) -> str:
-    axes = ["x", "y", "z"][: found.projection.settings.dims]
+def _rows(opened: Searcher, found: OpenMap, vector: np.ndarray) -> Iterator[list[object]]:
     near = opened.similarities(vector)
-    rows = np.sort(found.points.rows)
     places = found.projection.coordinates
-    return csv_text(
-        ["id", *axes, "label", "similarity to the query"],
-        (
-            [opened.ids[row], *places[row].tolist(), opened.annotations[row].label, near[row]]
-            for row in rows
-        ),
-    )
+    for row in np.sort(found.points.rows):
+        yield [opened.ids[row], *places[row].tolist(), opened.annotations[row].label, near[row]]
 
 
 # ── around the query ─────────────────────────────────────────────────────────────────────────────
@@ -231,15 +224,10 @@ def _relative(opened: Searcher, found: OpenMap, vector: np.ndarray, settings: Se
         f"the direction is that on the {NAMES[settings.method]} map."
         + ("" if now.threshold is None else " The circle is the threshold.")
     )
-    st.download_button(
-        "CSV",
-        csv_text(
-            ["id", "label", "similarity", "distance"],
-            [[h.id, h.label, h.similarity, 1 - h.similarity] for h in hits],
-        ),
+    downloads.csv(
         "distances.csv",
-        "text/csv",
-        icon=":material/download:",
+        ["id", "label", "similarity", "distance"],
+        lambda: ([h.id, h.label, h.similarity, 1 - h.similarity] for h in hits),
         key=f"distances.{opened.model}",
     )
     if clicked is not None:
@@ -247,7 +235,7 @@ def _relative(opened: Searcher, found: OpenMap, vector: np.ndarray, settings: Se
         st.rerun()
 
 
-# ── how far to believe it ────────────────────────────────────────────────────────────────────────
+# ── how far to trust it ─────────────────────────────────────────────────────────────────────────
 
 
 def _believe(found: OpenMap) -> None:
@@ -264,8 +252,8 @@ def _believe(found: OpenMap) -> None:
         "tsne": "near points are near, gaps and sizes of groups mean little",
     }[made.settings.method]
     st.caption(
-        f"Trust: {made.trustworthiness:.2f} trustworthiness · {made.preservation:.0%} of the "
-        f"{made.k} nearest kept{of}: {meaning}.{fitted}",
+        f"Trust: {decimal_text(made.trustworthiness)} trustworthiness · {made.preservation:.0%} of "
+        f"the {made.k} nearest kept{of}: {meaning}.{fitted}",
         help="Trustworthiness (Venna and Kaski) is 1 when no image is near on the map that is not "
         "near under the model. The share kept counts how many of the nearest under the model are "
         "among the nearest on the map.",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from aina_core import jobs, models
-from aina_core.csv_files import csv_text
 from aina_core.disk import paths
 from aina_core.errors import AinaError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import FAST, ModelSpec
+from ui import downloads, page
 from ui.text import plain
 
 _MEGABYTE = 1_000_000
@@ -65,8 +66,7 @@ def table() -> None:
         },
     )
     header = list(rows[0])
-    csv = csv_text(header, ([row[name] for name in header] for row in rows))
-    st.download_button("CSV", csv, "models.csv", "text/csv", icon=":material/download:")
+    downloads.csv("models.csv", header, lambda: ([row[name] for name in header] for row in rows))
 
 
 def _rows(names: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ def get_one() -> None:
         return
     size = f", {source.size / _MEGABYTE:,.0f} MB" if source.size else ""
     st.text(f"{source.file}{size}")
-    busy = any(job.active for job in jobs.jobs())
+    busy = page.job_running()
     if st.button("Fetch", type="primary", disabled=busy, icon=":material/download:"):
         jobs.start(f"Fetch {name}", ["models", "fetch", name])
         st.rerun()
@@ -179,7 +179,7 @@ def add_one() -> None:
         st.code(_DESCRIPTION, language="toml")
 
 
-def _try(action: Any, name: str) -> None:
+def _try(action: Callable[[str], object], name: str) -> None:
     try:
         with st.spinner("Looking at the network …"):
             action(name)

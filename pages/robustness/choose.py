@@ -14,24 +14,17 @@ from aina_core.gallery import Gallery
 from aina_core.models import FAST
 from aina_core.studies import KINDS, SET_TITLES, SETS, Settings, delete, settle, studies
 from aina_core.studies.kind import Kind
-from ui import state
-from ui.settings import one_of
+from ui import page, state
+from ui.settings import choice, one_of, put
 from ui.text import plain
 
 _KS = (1, 3, 5, 10, 20, 50)
 
 
 def choose(gallery: Gallery) -> str:
-    """Draw what can be studied, start what is asked for, and return the kind of study."""
-    first = next(iter(KINDS))
-    kind = one_of("robustness.study", KINDS, first)
-    st.segmented_control(
-        "Study",
-        list(KINDS),
-        format_func=lambda name: KINDS[name].title,
-        required=True,
-        **state.bind_setting("robustness.study", kind, first),
-    )
+    """Draw what can be studied, start a study on request, and return the kind of study."""
+    titles = {name: kind.title for name, kind in KINDS.items()}
+    kind = choice("robustness.study", "Study", titles, next(iter(KINDS)))
     meant = KINDS[kind]
     st.caption(meant.question)
     offered = _ready() if meant.changes else gallery.models()
@@ -40,7 +33,6 @@ def choose(gallery: Gallery) -> str:
         st.info(plain(f"The gallery {gallery.name} {lacking}; see the Galleries page."))
         return kind
     asked = _ask(gallery, meant, offered)
-    busy = any(job.active for job in jobs.jobs())
     if asked is not None:
         try:
             settings = settle(kind, gallery.name, **asked)
@@ -48,10 +40,9 @@ def choose(gallery: Gallery) -> str:
             st.error(plain(error))
             return kind
         jobs.start(f"{meant.title}: {gallery.name}", arguments(settings))
-        _look_at("")  # the new one, when it is done
+        put({"robustness.run": None})  # the new one, when it is done
         st.rerun()
-    if busy:
-        st.info("Work is under way, see the sidebar; a new study appears here when it is done.")
+    page.wait_for_job("a new study")
     return kind
 
 
@@ -71,7 +62,7 @@ def _ask(gallery: Gallery, kind: Kind, offered: Sequence[str]) -> dict[str, Any]
         key=f"robustness.originals.{kind.name}",
     )
     changes, ks, seed = _more(kind)
-    busy = any(job.active for job in jobs.jobs())
+    busy = page.job_running()
     run = right.button(
         "Run",
         type="primary",
@@ -92,7 +83,7 @@ def _ready() -> list[str]:
 
 
 def _more(kind: Kind) -> tuple[tuple[str, ...], tuple[int, ...], int]:
-    """Draw the settings that seldom change: changes, ks and the seed."""
+    """Draw the settings that are seldom touched: changes, ks and the seed."""
     changes: tuple[str, ...] = ()
     ks: tuple[int, ...] = ()
     with st.expander("Settings", icon=":material/tune:"):
@@ -141,19 +132,14 @@ def earlier(gallery: Gallery, kind: str) -> str | None:
     _say_damaged(damaged)
     mine = [one for one in found if one.settings.gallery == gallery.name]
     ids = {one.id: one.settings for one in mine if one.settings.kind == kind}
-    wanted = state.setting("robustness.run", "")
-    if wanted and wanted not in ids:
-        other = next((one for one in mine if one.id == wanted), None)
-        if other is None:
-            st.warning(plain(f"The link names a study that is not here: {wanted!r}."))
+    newest = next(iter(ids), "")
+    chosen = one_of("robustness.run", ids, newest, known=["", *(one.id for one in mine)])
     if not ids:
         st.info(
             f"No study of {KINDS[kind].title.lower()} was run of this gallery yet. Choose models "
             "above and run one; every figure comes with a 95% interval."
         )
         return None
-    newest = next(iter(ids))
-    chosen = wanted if wanted in ids else newest
     left, right = st.columns([5, 1], vertical_alignment="bottom")
     left.selectbox(
         "Studies that were run",
@@ -165,7 +151,7 @@ def earlier(gallery: Gallery, kind: str) -> str | None:
         st.text("This cannot be undone.")
         if st.button("Delete this study", key=f"robustness.delete.{chosen}"):
             delete(chosen)
-            _look_at("")
+            put({"robustness.run": None})
             st.rerun()
     return chosen
 
@@ -187,11 +173,6 @@ def _changes_name(changes: Sequence[str]) -> str:
         if tuple(changes) == known:
             return f" · {_set_name(name)}"
     return f" · {len(changes)} changes"
-
-
-def _look_at(study_id: str) -> None:
-    view = {n: v for n, v in state.current().view.items() if n != "robustness.run"}
-    state.change(view={**view, "robustness.run": study_id} if study_id else view)
 
 
 def _say_damaged(damaged: dict[str, str]) -> None:

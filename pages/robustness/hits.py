@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -15,7 +13,7 @@ from aina_core.studies.recovery import recovered_bars
 from aina_core.studies.retrieval import confusion_figure, label_table
 from aina_core.studies.shown import cost_line
 from pages.robustness.cards import Pair, Shown, original_card, show_pairs, version_card
-from ui import state
+from ui import page, settings, state
 from ui.components import Card, Picture, plot
 from ui.text import plain
 
@@ -52,8 +50,7 @@ def show_recovery(gallery: Gallery, run: Run) -> None:
 
 def _model(run: Run) -> str:
     models = list(run.settings.models)
-    wanted = state.setting("robustness.model", models[0])
-    chosen = wanted if wanted in models else models[0]
+    chosen = settings.one_of("robustness.model", models, models[0])
     st.selectbox(
         "Under the model",
         models,
@@ -65,7 +62,7 @@ def _model(run: Run) -> str:
 
 
 def _missed(gallery: Gallery, run: Run, recovered: np.ndarray, found: np.ndarray) -> None:
-    """Draw the images that miss most versions: these, and what came in their place."""
+    """Draw the images whose versions are missed most, with what was found instead."""
     changes = run.settings.changes
     numbers = recovered.sum(axis=1)
     order = np.argsort(numbers, kind="stable")
@@ -73,29 +70,21 @@ def _missed(gallery: Gallery, run: Run, recovered: np.ndarray, found: np.ndarray
     if not len(order):
         st.success("Every version of every image was found again.")
         return
-    pages = -(-len(order) // _IMAGES)
-    page = 1
-    if pages > 1:
-        page = int(
-            st.number_input(
-                f"Page of {pages:,}", 1, pages, key=f"robustness.page.{run.id}", width=160
-            )
-        )
-    for at in order[(page - 1) * _IMAGES : page * _IMAGES].tolist():
+    for at in order[page.pager(len(order), _IMAGES, f"robustness.page.{run.id}")].tolist():
         _image(gallery, run, at, recovered[at], found[at])
 
 
 def _image(gallery: Gallery, run: Run, at: int, recovered: np.ndarray, found: np.ndarray) -> None:
-    """Draw one original, its versions that were missed, and the hits in their place."""
+    """Draw one original, its missed versions, and what was found instead."""
     changes = run.settings.changes
     image = run.images[at]
     mark = f"{int(recovered.sum())} of {len(changes)}"
-    shown: list[Card] = [original_card(gallery, image, mark=mark)]
+    drawn: list[Card] = [original_card(gallery, image, mark=mark)]
     pairs: dict[str, Pair] = {}
     missed = [changes[place] for place in np.flatnonzero(~recovered).tolist()]
     for change in missed:
         card = version_card(gallery, image, change, mark="missed")
-        shown.append(card)
+        drawn.append(card)
         pairs[card.id] = Pair(Shown(image, change), Shown(image, change), image.id)
     pairs[image.id] = Pair(Shown(image), Shown(image, missed[0]), image.id)
     for hit in found[: len(changes)].tolist():
@@ -108,8 +97,8 @@ def _image(gallery: Gallery, run: Run, at: int, recovered: np.ndarray, found: np
         else:
             card = original_card(gallery, theirs.image, mark="found instead")
         pairs[card.id] = Pair(theirs, theirs, image.id)
-        shown.append(card)
-    show_pairs(gallery, shown, pairs, key=f"robustness-image-{at}", columns=max(_ROW, 8))
+        drawn.append(card)
+    show_pairs(gallery, drawn, pairs, key=f"robustness-image-{at}", columns=max(_ROW, 8))
 
 
 # ── labelled retrieval ───────────────────────────────────────────────────────────────────────────
@@ -142,14 +131,14 @@ def show_retrieval(gallery: Gallery, run: Run) -> None:
         pictures=[Picture(names[at] or "no label", "") for at in both],
     )
     if clicked is not None and len(clicked) == 2:
-        cell = json.dumps([names[both[place]] for place in clicked])
-        state.change(view={**state.current().view, "robustness.labels": cell})
+        cell = [names[both[place]] for place in clicked]
+        settings.put({"robustness.labels": settings.names_text(cell)})
     st.caption("Rows: the query's label. Click a cell to see queries and such neighbours.")
     _examples(gallery, run, model)
 
 
 def _examples(gallery: Gallery, run: Run, model: str) -> None:
-    """Draw queries of a label beside neighbours of another: the most frequent mistake at first."""
+    """Draw queries of a label beside neighbours of another: by default the commonest mistake."""
     label, other = _labels(run, model)
     if label is None:
         st.success("No neighbour has another label than its query.")
@@ -164,7 +153,7 @@ def _examples(gallery: Gallery, run: Run, model: str) -> None:
         plain(f"{len(rows):,} neighbours of {label} are {other} ({share:.1%} of its neighbours).")
     )
     order = np.lexsort((rows, ranks))
-    shown: list[Card] = []
+    drawn: list[Card] = []
     pairs: dict[str, Pair] = {}
     seen: set[str] = set()
     for at in order.tolist():
@@ -172,23 +161,19 @@ def _examples(gallery: Gallery, run: Run, model: str) -> None:
         if query.id in seen or hit.id in seen or len(seen) >= 2 * _EXAMPLES:
             continue
         seen |= {query.id, hit.id}
-        shown += [
+        drawn += [
             original_card(gallery, query, mark="query"),
             original_card(gallery, hit, mark=f"neighbour {ranks[at] + 1}"),
         ]
         pairs[query.id] = Pair(Shown(query), Shown(query), hit.id)
         pairs[hit.id] = Pair(Shown(hit), Shown(query), hit.id)
-    if shown:
-        show_pairs(gallery, shown, pairs, key="robustness-examples", columns=_ROW)
+    if drawn:
+        show_pairs(gallery, drawn, pairs, key="robustness-examples", columns=_ROW)
 
 
 def _labels(run: Run, model: str) -> tuple[str | None, str | None]:
     names = run.results["label_names"]
-    try:
-        label, other = json.loads(state.setting("robustness.labels", ""))
-    except (ValueError, TypeError):
-        label = other = None
-    if label in names and other in names:
-        return label, other
+    if asked := settings.pair_of("robustness.labels", names, names):
+        return asked
     worst = run.results["confusion"][model]
     return (worst[0]["label"], worst[0]["neighbour"]) if worst else (None, None)

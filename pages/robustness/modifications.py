@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -19,9 +17,8 @@ from aina_core.studies.modifications import (
     multiples,
 )
 from pages.robustness.cards import Pair, Shown, original_card, show_pairs, version_card
-from ui import state
+from ui import settings
 from ui.components import Card, Picture, plot
-from ui.settings import one_of
 from ui.text import plain
 
 _PAIRS = 3  # at each end
@@ -29,27 +26,26 @@ _PAIRS = 3  # at each end
 
 def show_modifications(gallery: Gallery, run: Run) -> None:
     """Draw models × modifications, the pairs of a cell, and all distributions under a model."""
-    shown = one_of("robustness.shown", SHOWN, "auc")
-    st.segmented_control(
+    figure = settings.choice(
+        "robustness.shown",
         "Shown",
-        list(SHOWN),
-        format_func=SHOWN.__getitem__,
-        required=True,
+        SHOWN,
+        "auc",
         help="Separation: the chance that a version is nearer to its original than to another "
         "image. Percentile: how many random pairs lie below the median similarity.",
-        **state.bind_setting("robustness.shown", shown, "auc"),
     )
     models, changes = by_separation(run.results), run.settings.changes
     clicked = plot(
-        heat_table(run, shown),
+        heat_table(run, figure),
         key="robustness-table",
-        name=f"{run.id}-{shown}",
+        name=f"{run.id}-{figure}",
         pictures=[Picture(name, "") for name in (*models, *changes)],
     )
     if clicked is not None and len(clicked) == 2:
         row, column = clicked
         if row < len(models) <= column:
-            _open_cell(models[row], changes[column - len(models)])
+            cell = [models[row], changes[column - len(models)]]
+            settings.put({"robustness.cell": settings.names_text(cell)})
     st.caption("Click a cell to see its pairs.")
     model, change = _cell(run)
     _pairs(gallery, run, model, change)
@@ -60,21 +56,11 @@ def show_modifications(gallery: Gallery, run: Run) -> None:
         st.dataframe(pd.DataFrame(lines, columns=header), hide_index=True, height="content")
 
 
-def _open_cell(model: str, change: str) -> None:
-    view = {**state.current().view, "robustness.cell": json.dumps([model, change])}
-    state.change(view=view)
-
-
 def _cell(run: Run) -> tuple[str, str]:
-    """The cell that is open: at first the hardest modification of the model that separates best."""
-    text = state.setting("robustness.cell", "")
-    try:
-        model, change = json.loads(text)
-    except (ValueError, TypeError):
-        model = change = None
-    models, changes = run.settings.models, run.settings.changes
-    if model in models and change in changes:
-        return model, change
+    """The open cell: by default the hardest modification of the model that separates best."""
+    changes = run.settings.changes
+    if asked := settings.pair_of("robustness.cell", run.settings.models, changes):
+        return asked
     best = by_separation(run.results)[0]
     parts = run.results["models"][best]["modifications"]
     return best, min(changes, key=lambda one: (parts[one]["auc"], parts[one]["median"]))
@@ -103,7 +89,7 @@ def _pairs(gallery: Gallery, run: Run, model: str, change: str) -> None:
     )
     for title, chosen in (("Least similar", order[:count]), ("Most similar", order[::-1][:count])):
         st.markdown(f"**{title}**")
-        shown: list[Card] = []
+        drawn: list[Card] = []
         pairs = {}
         for at in chosen.tolist():
             image = run.images[at]
@@ -111,9 +97,9 @@ def _pairs(gallery: Gallery, run: Run, model: str, change: str) -> None:
             version = version_card(
                 gallery, image, change, float(cosines[at]), label="", caption=said
             )
-            shown += [original_card(gallery, image), version]
+            drawn += [original_card(gallery, image), version]
             made = Shown(image, change)
             pairs[version.id] = Pair(made, made, image.id)
             pairs[image.id] = Pair(Shown(image), made, image.id)
         key = f"robustness-{title.split()[0].lower()}"
-        show_pairs(gallery, shown, pairs, key=key, columns=6)
+        show_pairs(gallery, drawn, pairs, key=key, columns=6)

@@ -7,7 +7,6 @@ import json
 import pandas as pd
 import streamlit as st
 
-from aina_core.csv_files import csv_text
 from aina_core.gallery import Gallery
 from aina_core.studies import KINDS, Run, shown, studies
 from aina_core.studies.compare import compare
@@ -15,8 +14,9 @@ from aina_core.studies.kind import Table
 from aina_core.studies.kinds import figure_table, model_table
 from aina_core.studies.published import published_table
 from pages.robustness import cache, choose, hits, modifications
-from ui import navigation, state
+from ui import downloads, navigation, state
 from ui.components import plot
+from ui.settings import one_of
 from ui.text import plain
 
 _LINES = 400  # of a table on the page; the CSV has all
@@ -67,7 +67,7 @@ def _report(gallery: Gallery, run: Run) -> None:
 
 
 def _models(run: Run) -> None:
-    """Draw what every model reaches, and what it costs."""
+    """Draw what every model achieves, and what it costs."""
     st.subheader("The models, and what they cost")
     _table(shown.transposed(model_table(run)))
     st.caption(
@@ -78,7 +78,7 @@ def _models(run: Run) -> None:
 
 
 def _notes(gallery: Gallery, run: Run) -> None:
-    """Say what to know before believing it."""
+    """Say what to know before trusting the study."""
     failed = run.results.get("failed", [])
     if failed:
         with st.expander(f"{len(failed):,} images could not be read and are left out"):
@@ -97,29 +97,23 @@ def _notes(gallery: Gallery, run: Run) -> None:
 
 def _downloads(run: Run) -> None:
     places = st.columns([1, 1, 1, 3])
-    places[0].download_button(
-        "Report (HTML)",
+    downloads.file(
+        f"{run.id}.html",
         lambda: cache.study_report(run.id),
-        file_name=f"{run.id}.html",
-        mime="text/html",
-        icon=":material/download:",
-        width="stretch",
+        label="Report (HTML)",
+        place=places[0],
     )
-    places[1].download_button(
-        "CSV",
-        lambda: csv_text(*figure_table(run)),
-        file_name=f"{run.id}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        width="stretch",
+    downloads.csv(
+        f"{run.id}.csv",
+        figure_table(run)[0],
+        lambda: figure_table(run)[1],
+        place=places[1],
     )
-    places[2].download_button(
-        "JSON",
+    downloads.file(
+        f"{run.id}.json",
         lambda: json.dumps(run.document(), ensure_ascii=False, indent=1),
-        file_name=f"{run.id}.json",
-        mime="application/json",
-        icon=":material/download:",
-        width="stretch",
+        label="JSON",
+        place=places[2],
     )
 
 
@@ -155,7 +149,7 @@ def _published(run: Run) -> None:
 
 
 def _compare(run: Run) -> None:
-    """Hold the study against an earlier one of its kind, of any gallery."""
+    """Compare the study with an earlier one of its kind, of any gallery."""
     st.subheader("Against another study")
     found, _ = studies()
     others = {
@@ -164,7 +158,7 @@ def _compare(run: Run) -> None:
     if not others:
         st.caption("There is no other study of this kind yet.")
         return
-    wanted = state.setting("robustness.against", "")
+    wanted = one_of("robustness.against", ("", *others), "", known=[one.id for one in found])
     st.selectbox(
         "Compare with",
         ["", *others],
@@ -173,9 +167,9 @@ def _compare(run: Run) -> None:
             if one
             else "none"
         ),
-        **state.bind_setting("robustness.against", wanted if wanted in others else "", ""),
+        **state.bind_setting("robustness.against", wanted, ""),
     )
-    if wanted not in others:
+    if not wanted:
         return
     compared = compare(cache.study(wanted), run)
     st.markdown(plain(" ".join(compared.notes)))
@@ -193,11 +187,4 @@ def _compare(run: Run) -> None:
     ]
     header = ["model", "of", "figure", "the other", "this one", "difference", "intervals"]
     st.dataframe(pd.DataFrame(lines, columns=header), hide_index=True, height=360)
-    st.download_button(
-        "CSV",
-        lambda: csv_text(header, lines),
-        file_name="studies-compared.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        key="robustness.compare.csv",
-    )
+    downloads.csv("studies-compared.csv", header, lambda: lines)

@@ -1,7 +1,6 @@
 """The Heat map page: its sets of images, the pair that is open, groups, and what can fail."""
 
 import base64
-import csv
 import io
 import json
 import shutil
@@ -335,24 +334,19 @@ def test_too_many_images_are_shown_by_groups(demo_gallery, monkeypatch):
 # ── tables, text ─────────────────────────────────────────────────────────────────────────────────
 
 
-def rows_of(text):
-    return list(csv.reader(io.StringIO(text)))
-
-
 def test_the_tables_hold_what_is_drawn(opened):
     chosen = of_labels(opened, ["chelsea"])
     found = matrices.similarity_matrix([opened], chosen)
-    header, *rows = rows_of(matrix._matrix_table(found))
-    assert header == ["model", "id", *chosen.ids] and len(rows) == 19
+    rows = list(matrix._rows(found))
+    assert len(rows) == 19
     assert rows[3][1] == chosen.ids[3]
     assert float(rows[3][2 + 7]) == pytest.approx(float(found.values[0, 3, 7]), abs=1e-6)
-    spreading = distribution(opened)
-    header, *rows = rows_of(scale._distribution_table(spreading))
-    kinds = [kind for kind, _ in rows]
-    assert kinds.count("one label") == len(spreading.within)
-    assert kinds.count("random") == len(spreading.baseline)
+    found = distribution(opened)
+    kinds = [kind for kind, _ in scale._distribution_rows(found)]
+    assert kinds.count("one label") == len(found.within)
+    assert kinds.count("random") == len(found.baseline)
     rungs = ladder(opened)
-    header, *rows = rows_of(scale._ladder_table(rungs))
+    rows = list(scale._ladder_rows(rungs))
     assert len(rows) == sum(len(rung.pairs) for rung in rungs)
 
 

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from aina_core import images
-from aina_core import jobs as work
+from aina_core import images, jobs
 from aina_core.demo import PHOTOGRAPHS
 from aina_core.gallery import Annotation, create, open_gallery, update, uploads
+from aina_core.numbers import decimal_text
 from aina_core.projection import Settings, project
 from aina_core.search.searcher import Searcher
 from pages.map.cache import open_map
@@ -59,9 +59,9 @@ def position(star):
 @pytest.fixture
 def started(monkeypatch):
     """The jobs that were started, which do not run."""
-    jobs = []
-    monkeypatch.setattr(work, "start", lambda title, words: jobs.append((title, words)) or "id")
-    return jobs
+    begun = []
+    monkeypatch.setattr(jobs, "start", lambda title, words: begun.append((title, words)) or "id")
+    return begun
 
 
 def test_the_map_of_the_demo(demo_gallery):
@@ -75,16 +75,16 @@ def test_the_map_of_the_demo(demo_gallery):
     star = page.trace("query")
     np.testing.assert_allclose(position(star), place, rtol=1e-5)
     captions = " ".join(element.value for element in page.test.caption)
-    assert f"{made.trustworthiness:.2f} trustworthiness" in captions
+    assert f"{decimal_text(made.trustworthiness)} trustworthiness" in captions
 
 
 def test_what_is_not_computed_is_started_and_pca_stands_in(demo_gallery):
     page = Page(method="tsne", **{"map.perplexity": "7"})
-    (job,) = (job for job in work.jobs() if job.arguments[0] == "map")
+    (job,) = (job for job in jobs.jobs() if job.arguments[0] == "map")
     assert any("t-SNE is being computed" in said for said in page.said("info"))
     assert job.title.startswith(f"Map demo under {LITE0}: t-SNE, 2-D, perplexity 7")
     assert page.map["count"] == 323 and "method=pca" in page.map["points"]
-    wait_until(lambda: not any(job.active for job in work.jobs()))
+    wait_until(lambda: not any(job.active for job in jobs.jobs()))
     assert "method=tsne" in page.run().map["points"] and not page.said()
 
 
@@ -185,12 +185,12 @@ def test_a_job_of_other_settings_or_one_that_failed(demo_gallery, monkeypatch):
     def start(title, words):
         begun.append(list(words))
         name = f"1-{len(begun)}"
-        job = work.Job(name, title, tuple(words), "running", "umap", 1, 9, None, 0.0, "")
+        job = jobs.Job(name, title, tuple(words), "running", "umap", 1, 9, None, 0.0, "")
         known.insert(0, job)
         return name
 
-    monkeypatch.setattr(work, "start", start)
-    monkeypatch.setattr(work, "jobs", lambda: known)
+    monkeypatch.setattr(jobs, "start", start)
+    monkeypatch.setattr(jobs, "jobs", lambda: known)
     for seed in ("5", "6", "5"):
         Page(method="umap", **{"map.seed": seed})
     assert [words[words.index("--seed") + 1] for words in begun] == ["5", "6"]

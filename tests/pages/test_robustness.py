@@ -96,8 +96,13 @@ def test_a_damaged_study_is_named_and_can_be_deleted(gallery):
 
 def test_a_link_to_what_is_not_here(home_of_studies):
     page = Page(**{"robustness.run": "<b>gone</b>", "robustness.cell": '["x", 1]'})
-    assert page.said("warning") == ["The link names a study that is not here: '<b>gone</b>'."]
+    assert page.said("warning") == [
+        "The link asks for '<b>gone</b>' as run, which is not here.",
+        "The link asks for '[\"x\", 1]' as cell, which is no list of names.",
+    ]
     assert page.cards("least")
+    page = Page(**{"robustness.cell": '["x", "y"]'})
+    assert page.said("warning") == ["The link asks for 'x, y' as cell, which is not here."]
     page = Page(**{"robustness.study": "dance", "robustness.shown": "x"})
     assert [("dance" in w, "'x'" in w) for w in page.said("warning")] == [
         (True, False),

@@ -67,12 +67,12 @@ def test_an_event_names_card_and_action():
 @pytest.mark.parametrize(
     ("similarity", "text"),
     [
-        (0.9341, ".934"),
+        (0.9341, "0.934"),
         (1.0, "1.000"),
         (0.99999, "1.000"),
-        (0, ".000"),
+        (0, "0.000"),
         (-0.12, "−0.120"),
-        (-1e-9, ".000"),
+        (-1e-9, "0.000"),
     ],
 )
 def test_similarity_text(similarity, text):

@@ -20,7 +20,7 @@ const numberAt = (point) => {
   const meta = point.data.meta ?? {};
   if (point.z !== undefined && meta.rows) {
     const value = point.z * (meta.scale ?? 1) + (meta.offset ?? 0);
-    return Number.isFinite(value) ? value.toFixed(meta.digits ?? 3) : "";
+    return Number.isFinite(value) ? value.toFixed(meta.digits ?? 3).replace("-", "−") : "";
   }
   return point.text ?? "";
 };
