@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aina_core import jobs, models
-from aina_core.models import spec as model_registry
+from aina_core.models import spec
 from tests.support.app import App, unescaped
 
 
@@ -15,7 +15,7 @@ from tests.support.app import App, unescaped
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of weights, and no models but AINA's own."""
     for name in ("tiny", "other-tiny"):  # where a test before has registered them
-        monkeypatch.delitem(model_registry._SPECS, name, raising=False)
+        monkeypatch.delitem(spec._SPECS, name, raising=False)
     monkeypatch.setenv("AINA_WEIGHTS", str(tmp_path / "weights"))
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"
