@@ -38,12 +38,11 @@ def cell(page: Page, row: int, column: int) -> tuple[float, float]:
     )
 
 
-def pair(page: Page) -> list[str]:
-    """The image ids of the pair that is open: the first two cards of the page."""
-    at_rest(page)
+def shows_pair(page: Page, *ids: str) -> None:
+    """The pair of these image ids is open: the first two cards, once all cards are drawn."""
     cards = page.get_by_test_id("card")
-    cards.nth(1).wait_for(timeout=WAIT)
-    return cards.evaluate_all("all => all.slice(0, 2).map(card => card.dataset.id)")
+    for place, image_id in enumerate(ids):
+        expect(cards.nth(place)).to_have_attribute("data-id", image_id, timeout=WAIT)
 
 
 def test_pointing_shows_both_pictures_and_a_click_opens_the_pair_that_a_link_shows(visit):
@@ -65,12 +64,12 @@ def test_pointing_shows_both_pictures_and_a_click_opens_the_pair_that_a_link_sho
     page.mouse.click(x, y)
     expect(page).to_have_url(re.compile("reference=chelsea%2Ffiltered-lofi.jpg"), timeout=WAIT)
     wanted = ["chelsea/bordered-fff.jpg", "chelsea/filtered-lofi.jpg"]
-    assert pair(page) == wanted
+    shows_pair(page, *wanted)
     number = page.get_by_test_id("stMetricValue").first
     expect(number).to_have_text(f"{shown:.3f}")
 
     other = visit(page.url)
-    assert pair(other) == wanted
+    shows_pair(other, *wanted)
     expect(other.get_by_test_id("stMetricValue").first).to_have_text(number.inner_text())
     expect(other.locator("[data-testid=stException]")).to_have_count(0)
 
