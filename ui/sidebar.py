@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from aina_core import jobs as work
-from aina_core import models
+from aina_core import jobs, models
 from aina_core.errors import AinaError, InputError
 from aina_core.gallery import galleries, open_gallery
 from aina_core.models import FAST, ModelName
-from ui import navigation, state
+from ui import navigation, page, state
 from ui.query import describe_query, query_picture
 from ui.text import plain
 
@@ -30,7 +29,7 @@ def sidebar() -> None:
         if galleries():
             _choices()
             _query()
-        if any(job.active for job in work.jobs()):
+        if page.job_running():
             _running_jobs()
         else:
             _ended_jobs()
@@ -103,23 +102,23 @@ def _query() -> None:
 
 @st.fragment(run_every=1.0)
 def _running_jobs() -> None:
-    jobs = work.jobs()
-    for job in (job for job in jobs if job.active):
+    known = jobs.jobs()
+    for job in (job for job in known if job.active):
         with st.container(border=True):
             st.text(job.title)
             st.progress(min(job.done / job.total, 1.0) if job.total else 0.0)
-            st.caption(plain(work.describe(job)))
+            st.caption(plain(jobs.describe(job)))
             stopping = job.state == "stopping"
             if st.button("Stop", key=f"stop-{job.id}", disabled=stopping, icon=":material/stop:"):
-                _try(work.stop, job.id)
+                _try(jobs.stop, job.id)
                 st.rerun(scope="fragment")
-    if not any(job.active for job in jobs):
+    if not any(job.active for job in known):
         st.rerun()  # the page may show more now
 
 
 def _ended_jobs() -> None:
     """The job that ended last, until it is dismissed."""
-    job = next(iter(work.jobs()), None)
+    job = next(iter(jobs.jobs()), None)
     if job is None or job.active:
         return
     with st.container(border=True):
@@ -130,10 +129,10 @@ def _ended_jobs() -> None:
         left, right = st.columns(2)
         resumable = job.state in ("stopped", "died", "failed")
         if resumable and left.button("Resume", key=f"resume-{job.id}"):
-            _try(work.resume, job.id)
+            _try(jobs.resume, job.id)
             st.rerun()
         if right.button("Dismiss", key=f"dismiss-{job.id}"):
-            _try(work.forget, job.id)
+            _try(jobs.forget, job.id)
             st.rerun()
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from aina_core import models
-from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.models import ModelSpec
 from aina_core.search.classes import Guess
 from aina_core.search.query import find_class
-from aina_core.search.results import OfClass
 from aina_core.search.searcher import Searcher
 from pages.search import cache
-from ui import actions, state
+from ui import actions, downloads, state
 from ui.components import cards
 from ui.image_cards import hit_card
 from ui.link import MAX_K
@@ -47,27 +45,19 @@ def by_class(opened: Searcher, spec: ModelSpec) -> None:
     )
     slider, button = st.columns([5, 1], vertical_alignment="bottom")
     slider.slider("k", 1, MAX_K, **state.bind("k", now.k))
-    button.download_button(
-        "CSV",
-        lambda: _table(found),
-        file_name="probabilities.csv",
-        mime="text/csv",
-        icon=":material/download:",
+    downloads.csv(
+        "probabilities.csv",
+        ["rank", "id", "probability", "label", "caption"],
+        lambda: (
+            [rank, hit.id, f"{hit.probability:.6f}", hit.label, hit.annotation.caption]
+            for rank, hit in enumerate(found.nearest(found.count), start=1)
+        ),
         help="Every image with the probability of the class.",
-        width="stretch",
+        place=button,
     )
     event = cards([hit_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
     state.publish()
     actions.follow(event, stay=True)
-
-
-def _table(found: OfClass) -> str:
-    header = ["rank", "id", "probability", "label", "caption"]
-    rows = (
-        [rank, hit.id, f"{hit.probability:.6f}", hit.label, hit.annotation.caption]
-        for rank, hit in enumerate(found.nearest(found.count), start=1)
-    )
-    return csv_text(header, rows)
 
 
 def what_is_it(opened: Searcher, spec: ModelSpec) -> None:

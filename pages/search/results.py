@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import streamlit as st
 
 from aina_core import figures
-from aina_core.csv_files import csv_text
 from aina_core.errors import AinaError
 from aina_core.models import ModelName
 from aina_core.search.pairs import FEWEST, MOST, Reranked
 from aina_core.search.searcher import Neighbour, Result, Searcher
 from pages.search import cache
-from ui import actions, state
+from ui import actions, downloads, page, state
 from ui.components import cards, plot
 from ui.image_cards import hit_card
 from ui.link import MAX_K
@@ -99,23 +99,19 @@ def show(opened: Searcher, found: Result) -> None:
     plot(figure, key="histogram", name=f"similarities {opened.gallery.name} {opened.model}")
     left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
     left.markdown(f"**{summary}**")
-    middle.download_button(
-        "All",
-        lambda: _table(found.above(-1)),
-        file_name="similarities.csv",
-        mime="text/csv",
-        icon=":material/download:",
+    downloads.csv(
+        "similarities.csv",
+        _header(),
+        lambda: _rows(found.above(-1)),
+        label="All",
         help="Every image with its similarity to the query, as CSV: what the histogram shows.",
-        width="stretch",
-        key="csv.all",
+        place=middle,
     )
-    right.download_button(
-        "CSV",
-        lambda: _table(_all_hits(found, threshold, judged)),
-        file_name="neighbours.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        width="stretch",
+    downloads.csv(
+        "neighbours.csv",
+        _header(*([] if judged is None else ["probability"])),
+        lambda: _rows(_all_hits(found, threshold, judged)),
+        place=right,
     )
     event = cards([hit_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
     state.publish()
@@ -173,13 +169,12 @@ def _hits(
             return hits, _judged_summary(judged, None, 0, found.count)
         return hits, f"The {len(hits):,} nearest of {found.count:,} images"
     total = found.count_above(threshold)
-    pages = max(((total if judged is None else len(judged.hits)) + _PAGE - 1) // _PAGE, 1)
-    start = _PAGE * (_page(pages) if pages > 1 else 0)
+    shown = page.pager(total if judged is None else len(judged.hits), _PAGE, "hits")
     if judged is not None:
         summary = _judged_summary(judged, threshold, total, found.count)
-        return judged.hits[start : start + _PAGE], summary
+        return judged.hits[shown], summary
     summary = f"{total:,} images at {threshold:.2f} or nearer, of {found.count:,}"
-    return found.above(threshold, start, start + _PAGE), summary
+    return found.above(threshold, shown.start, shown.stop), summary
 
 
 def _all_hits(found: Result, threshold: float | None, judged: Reranked | None) -> list[Neighbour]:
@@ -221,19 +216,12 @@ def _amount(found: Result) -> float | None:
     return now.threshold
 
 
-def _page(pages: int) -> int:
-    return int(st.number_input("Page", 1, pages, 1, help=f"{_PAGE} images a page")) - 1
+def _header(*likely: str) -> list[str]:
+    return ["rank", "id", "similarity", "percentile", *likely, "label", "caption"]
 
 
-def _table(hits: list[Neighbour]) -> str:
-    likely = ["probability"] if any(hit.probability is not None for hit in hits) else []
-    header = ["rank", "id", "similarity", "percentile", *likely, "label", "caption"]
-    rows = (
-        [
-            *(rank, hit.id, f"{hit.similarity:.6f}", f"{hit.percentile:.4f}"),
-            *([] if hit.probability is None else [f"{hit.probability:.6f}"]),
-            *(hit.label, hit.annotation.caption),
-        ]
-        for rank, hit in enumerate(hits, start=1)
-    )
-    return csv_text(header, rows)
+def _rows(hits: list[Neighbour]) -> Iterator[list[object]]:
+    for rank, hit in enumerate(hits, start=1):
+        likely = [] if hit.probability is None else [f"{hit.probability:.6f}"]
+        numbers = [f"{hit.similarity:.6f}", f"{hit.percentile:.4f}", *likely]
+        yield [rank, hit.id, *numbers, hit.label, hit.annotation.caption]

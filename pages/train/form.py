@@ -17,7 +17,7 @@ from aina_core.training import KINDS, Settings, settle, unfinished
 from aina_core.training.command import arguments
 from aina_core.training.options import AUTOENCODERS, USUAL_POSITIVES
 from pages.train import cache, settings
-from ui import state
+from ui import page, state
 from ui.settings import one_of
 from ui.text import plain
 
@@ -74,7 +74,7 @@ def form(gallery: Gallery) -> None:
     chosen = settings.draw(kind, gallery.name, basics.keywords)
     settled, problem = _settled(kind, gallery, name or usual, {**basics.keywords, **chosen})
     problem = basics.lacking or problem
-    busy = any(job.active for job in jobs.jobs())
+    busy = page.job_running()
     start = right.button(
         "Train",
         type="primary",

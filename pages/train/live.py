@@ -13,6 +13,7 @@ from aina_core.jobs import Job
 from aina_core.training import Settings, Unfinished
 from aina_core.training.command import arguments
 from pages.train.form import NAMES
+from ui import page
 from ui.components import plot
 from ui.text import plain
 
@@ -165,7 +166,7 @@ def _curves(kept: Unfinished) -> None:
 
 def _ways_on(one: _Course) -> None:
     """Draw what can be done with a training that was stopped or killed, or has failed."""
-    busy = any(job.active for job in jobs.jobs())
+    busy = page.job_running()
     told = "One job runs at a time; see the sidebar." if busy else None
     places = st.columns([2, 2, 1])
     kept = one.kept

@@ -17,7 +17,7 @@ from aina_core.training.options import AUTOENCODERS
 from pages.train import pictures
 from pages.train.form import NAMES
 from pages.train.live import curves_told
-from ui import navigation, page, state
+from ui import downloads, navigation, page, state
 from ui.components import plot
 from ui.navigation import PAGES
 from ui.text import plain
@@ -160,17 +160,15 @@ def show(gallery: Gallery, model: TrainedModel) -> None:
     plot(figure, key="curves", name=f"training {model.name}")
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.caption(curves_told(model.settings))
-    right.download_button(
-        "JSON",
+    downloads.file(
+        f"{model.name}.json",
         lambda: json.dumps(
             {**result, "settings": model.settings.as_dict(), "curves": curves.as_dict()},
             ensure_ascii=False,
             indent=1,
         ),
-        file_name=f"{model.name}.json",
-        mime="application/json",
-        icon=":material/download:",
-        width="stretch",
+        label="JSON",
+        place=right,
     )
     if model.settings.kind in AUTOENCODERS:
         pictures.show(gallery, model)
