@@ -127,7 +127,7 @@ def test_the_second_signal_stands_beside_the_cosine(gallery):
 def test_the_csv(gallery):
     opened = Searcher(gallery, "tiny")
     found = find_pairs(opened, 0.9).above(0.995)
-    known = cache.duplicate_groups("mine", "tiny", found, 0.995, "largest", turned=False)
+    known = cache.duplicate_groups(opened, found, 0.995, "largest", turned=False)
     text = csv_text(duplicates.COLUMNS, duplicates.table(opened, known, "largest"))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert sum(row["decision"] == "keep" for row in rows) == len(known.groups)
@@ -138,7 +138,7 @@ def test_pairs_between_groups(gallery, monkeypatch):
     app = visit(**{"duplicates.threshold": "0.900", "duplicates.show": "between"})
     opened = Searcher(gallery, "tiny")
     found = find_pairs(opened, 0.9)
-    known = cache.duplicate_groups("mine", "tiny", found, 0.9, "largest", turned=False)
+    known = cache.duplicate_groups(opened, found, 0.9, "largest", turned=False)
     shown = grids(app, "between-")[0]
     assert shown == [[pair.first, pair.second] for pair in known.between[:12]]
 

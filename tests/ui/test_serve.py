@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.applications import Starlette
@@ -55,7 +56,8 @@ def test_garbage_is_collected_once_after_reruns(monkeypatch):
 
     gc.callbacks.append(watch)
     try:
-        asyncio.run(run())
+        with ThreadPoolExecutor(1) as thread:  # where no browser's loop runs
+            thread.submit(asyncio.run, run()).result()
     finally:
         gc.callbacks.remove(watch)
     assert collected
