@@ -48,16 +48,20 @@ def by_class(opened: Searcher, spec: ModelSpec) -> None:
     downloads.csv(
         "probabilities.csv",
         ["rank", "id", "probability", "label", "caption"],
-        lambda: (
-            [rank, hit.id, f"{hit.probability:.6f}", hit.label, hit.annotation.caption]
-            for rank, hit in enumerate(found.nearest(found.count), start=1)
-        ),
+        lambda: _rows(found),
         help="Every image with the probability of the class.",
         place=button,
     )
     event = cards([hit_card(opened, hit) for hit in hits], actions=actions.OF_A_HIT, key="hits")
     state.publish()
     actions.follow(event, stay=True)
+
+
+def _rows(found: OfClass) -> list[list[object]]:
+    return [
+        [rank, hit.id, f"{hit.probability:.6f}", hit.label, hit.annotation.caption]
+        for rank, hit in enumerate(found.nearest(found.count), start=1)
+    ]
 
 
 def what_is_it(opened: Searcher, spec: ModelSpec) -> None:

@@ -1,8 +1,6 @@
 """Queries of several terms on the pages: rows, cards, words, classes, links, other pages."""
 
-import csv
 import dataclasses
-import io
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ from aina_core.similarity.sets import Chosen
 from pages.heatmap import cache as heatmap_cache
 from pages.map import data
 from pages.map.data import MapAddress
-from pages.search.classes import _table
+from pages.search.classes import _rows
 from tests.support.app import App
 from ui.link import (
     MAX_TERMS,
@@ -226,8 +224,8 @@ def test_a_class_ranks_the_gallery(gallery):
     assert card["probability"] == f"{shares.max():.1%}" and "similarity" not in card
     assert "percentile" not in card
     assert any("most probably espresso" in each.value for each in app.test.markdown)
-    rows = list(csv.DictReader(io.StringIO(_table(opened.of_class(shares)))))
-    assert len(rows) == 40 and rows[0]["id"] == app.hits[0]
+    rows = _rows(opened.of_class(shares))
+    assert len(rows) == 40 and rows[0][:2] == [1, app.hits[0]]
     app.set("multiselect", "aina.labels", ["brick"])
     assert {hit.partition("/")[0] for hit in app.hits} == {"brick"}
     app.set("multiselect", "aina.labels", []).click("Back to the query")
