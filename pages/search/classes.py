@@ -9,6 +9,7 @@ from aina_core.errors import AinaError
 from aina_core.models import ModelSpec
 from aina_core.search.classes import Guess
 from aina_core.search.query import find_class
+from aina_core.search.results import OfClass
 from aina_core.search.searcher import Searcher
 from pages.search import cache
 from ui import actions, downloads, state
