@@ -50,7 +50,7 @@ def main(address: str) -> None:
         take("search", SEARCH + "&crop=150,60,260,250", "card")
         take("threshold", SEARCH + "&threshold=0.55", "card", "dark")
         take("map", "/map?gallery=stamps&map.view=thumbnails", "map")
-        take("heatmap", "/heatmap?gallery=demo&heatmap.original=coffee", "plot")
+        take("heatmap", "/heatmap?gallery=demo&heatmap.original=coffee/original.jpg", "plot")
         take("compare", "/compare?gallery=demo&other=efficientnet-lite1", "rank-row", "dark")
         pair = "&image=chelsea/original.jpg&reference=chelsea/cropped-center.jpg"
         take("explain", "/explain?gallery=demo" + pair, "heat-picture")
