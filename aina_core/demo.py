@@ -1,7 +1,7 @@
 """Pictures to start with: real photographs out of installed wheels, and Debian's stamps.
 
 Both functions fill a folder with pictures and with a `labels.csv`, and return the path of that
-file; building a gallery from the folder is the caller's affair. A file is put in place whole or
+file; building a gallery from the folder is up to the caller. A file is put in place whole or
 not at all, so a file that is there is complete: a run that was stopped is finished by the next
 one, and a run over a finished folder writes nothing.
 """
@@ -51,7 +51,7 @@ class Photograph:
         file: path inside the package, with `/`.
         caption: what it shows.
         credit: who made it.
-        licence: on which terms, as its package or its source states them.
+        licence: its terms, as stated by its package or source.
     """
 
     name: str
@@ -171,10 +171,10 @@ def write_photographs(folder: Path, progress: Progress | None = None) -> Path:
 
 
 def fetch_stamps(folder: Path, progress: Progress | None = None) -> Path:
-    """Bring the stamps of Tux Paint from the Debian archive, without installing anything.
+    """Fetch the stamps of Tux Paint from the Debian archive, without installing anything.
 
     The bitmaps of the package are copied with their sub-folders; apt verifies the archive's
-    signature. Where labels.csv and all its pictures are there, nothing is downloaded.
+    signature. If labels.csv and all its pictures exist, nothing is downloaded.
 
     Args:
         folder: created if need be.
@@ -238,7 +238,7 @@ def _write_jpeg(path: Path, image: Image.Image) -> None:
 
 
 def _write_labels(folder: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Path:
-    """Write labels.csv unless it says the same already; it comes last and so marks the end."""
+    """Write labels.csv unless it is up to date; it is written last, so it marks completion."""
     data = csv_text(header, rows, guarded=False, line_end="\n").encode()
     path = folder / "labels.csv"
     if not (path.is_file() and path.read_bytes() == data):
@@ -248,7 +248,7 @@ def _write_labels(folder: Path, header: tuple[str, ...], rows: Iterable[tuple[st
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether labels.csv is there with every picture that it names."""
+    """Whether labels.csv exists together with every picture that it names."""
     try:
         with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
             return all((folder / row.get("id", "")).is_file() for row in csv.DictReader(file))
@@ -259,7 +259,7 @@ def _is_complete(folder: Path) -> bool:
 def _unpacked_stamps(work: Path, tell: Progress) -> Path:
     """Download the package into `work` and unpack it there; return the folder of its stamps."""
     if os.geteuid() == 0:
-        # One broken source fails the update; whether the lists will do, the download shows.
+        # One broken source fails the update; the download shows whether the lists suffice.
         with _step("update", tell), contextlib.suppress(AinaError):
             _run("apt-get", "update", cwd=work, seconds=_UPDATE_SECONDS)
     with _step("download", tell):
@@ -281,7 +281,7 @@ def _run(*command: str, cwd: Path, seconds: int) -> None:
     """Run a command; its messages are English whatever the locale.
 
     Raises:
-        AinaError: it failed or took longer than `seconds`; with the last line that it said.
+        AinaError: it failed or took longer than `seconds`; with the last line of its output.
     """
     try:
         subprocess.run(

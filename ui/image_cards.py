@@ -1,4 +1,4 @@
-"""Images of a gallery as cards, the same wherever they stand."""
+"""Images of a gallery as cards, the same on every page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image_card(opened: Searcher, image_id: str, *, mark: str | None = None) -> C
 
 
 def hit_card(opened: Searcher, hit: Neighbour | Recognised) -> Card:
-    """Return the card of a hit, with the numbers that are known of it."""
+    """Return the card of a hit, with its similarity, percentile and probability."""
     card = replace(image_card(opened, hit.id), probability=hit.probability)
     if isinstance(hit, Recognised):
         return card

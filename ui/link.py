@@ -26,7 +26,7 @@ _MAX_CLASS = 200  # letters
 #: Terms beside the first picture; how much one of them may weigh; letters of a text.
 MAX_TERMS, MAX_WEIGHT, MAX_TEXT = 8, 3.0, 300
 
-# No file of the server: what a link names is a member, an upload, or words.
+# A link names a gallery image, an upload, or words; never a file of the server.
 _KINDS = (IMAGE, UPLOAD, TEXT)
 _MAX_NAME = 4096
 
@@ -85,7 +85,7 @@ class State:
 
     @property
     def member(self) -> str | None:
-        """The image id of a query that is that image and nothing else; None for any other."""
+        """The image id, if the query is a single image of the gallery; otherwise None."""
         return None if self.crop is not None or self.terms else self.image
 
 
@@ -251,9 +251,9 @@ def read_all(texts: Iterable[str]) -> tuple[tuple[Term, ...], bool]:
 
 
 def with_member(terms: tuple[Term, ...], image_id: str, weight: float) -> tuple[Term, ...]:
-    """Return the terms with an image more; one that is among them already weighs more or less.
+    """Return the terms with an image added; one that is among them already changes its weight.
 
-    Where its weight comes to nothing it goes.
+    At weight zero it is removed.
     """
     for place, term in enumerate(terms):
         if (term.kind, term.value) == (IMAGE, image_id):

@@ -43,7 +43,7 @@ def indexed_gallery(now: State) -> Gallery:
 
 
 def made_elsewhere(*names: str) -> None:
-    """Say what vectors that AINA has no model for can be used for."""
+    """Say what can be done with vectors of a model that AINA does not have."""
     if found := [name for name in names if models.is_external(name)]:
         st.info(plain(models.only_members(" and ".join(found))))
 
@@ -115,7 +115,7 @@ def offer_job(sentence: str, label: str, start: Callable[[], object]) -> None:
 
 
 def pager(count: int, size: int, key: str) -> slice:
-    """Draw the choice of a page where there are several; return which of all things are on it.
+    """Draw the choice of a page if there are several; return the slice of things on it.
 
     Args:
         count: of all things.
@@ -125,7 +125,7 @@ def pager(count: int, size: int, key: str) -> slice:
     pages = -(-count // size)
     page = 1
     if pages > 1:
-        # the number of pages is in the key: a page that is no more is not remembered
+        # the number of pages is in the key, so that a page that no longer exists is forgotten
         page = st.number_input(f"Page, of {pages:,}", 1, pages, key=f"{key}.{pages}", width=160)
     return slice((int(page) - 1) * size, int(page) * size)
 

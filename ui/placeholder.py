@@ -1,4 +1,4 @@
-"""What stands in a picture's place where there is none: a quiet frame with the image's id."""
+"""The placeholder for a missing picture: a quiet frame with the image's id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRAME = (
 
 
 def placeholder(image_id: str) -> str:
-    """Return a picture of an id, as SVG; whatever it contains is text, and nothing in it runs."""
+    """Return an id as an SVG picture; everything in it is text, nothing can run."""
     lines = "".join(
         f'<text x="{_SIDE // 2}" y="{142 + 26 * place}">{escape(line)}</text>'
         for place, line in enumerate(_lines(image_id))
@@ -32,7 +32,7 @@ def placeholder(image_id: str) -> str:
 
 
 def _lines(image_id: str) -> list[str]:
-    """The id in a few short lines; of a long one its end, where files' names differ."""
+    """The id in a few short lines; a long one is cut to its end, where file names differ."""
     text = "".join(
         letter if _drawable(letter) else "\N{REPLACEMENT CHARACTER}" for letter in image_id
     )

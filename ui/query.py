@@ -35,18 +35,18 @@ class QueryPicture:
 
     @property
     def there(self) -> bool:
-        """Whether there is a picture to be seen, and not only a vector that was imported."""
+        """Whether there is a picture to show, not just an imported vector."""
         return self.width > 0 and (self.gallery is None or open_gallery(self.gallery).has_pictures)
 
     def thumbnail(self) -> bytes | str:
-        """A small JPEG of it; a drawing of its name, as SVG, where it is not there."""
+        """A small JPEG of it; if it is missing, a drawing of its name as SVG."""
         if self.gallery is None:
             return cache.upload_thumbnail(self.name)
         return member_thumbnail(open_gallery(self.gallery), self.name)
 
 
 def member_thumbnail(gallery: Gallery, image_id: str) -> bytes | str:
-    """A small JPEG of a gallery's image; a drawing of its id, as SVG, where it is not there."""
+    """A small JPEG of a gallery's image; if it is missing, a drawing of its id as SVG."""
     record = gallery.catalogue.image(image_id)
     try:
         found = record and gallery.thumbnail(record.sha256)
@@ -75,12 +75,12 @@ def query_picture(now: State) -> QueryPicture | None:
 
 
 def describe_query(now: State) -> str:
-    """Return the query's name, for people: of all its terms."""
+    """Return a description of the query for people: all its terms."""
     return query.describe_all(now.query)
 
 
 def add_term(term: Term) -> None:
-    """Ask for something more, or for less of something; an image already asked for weighs so."""
+    """Add a term to the query; an image that is in it already takes the new weight."""
     now = state.current()
     if term.kind == IMAGE:
         terms = with_member(now.terms, term.value, term.weight)
@@ -96,7 +96,7 @@ def add_term(term: Term) -> None:
 
 
 def query_problem() -> str | None:
-    """Return why the picture sent last cannot be used."""
+    """Return why the last picture sent cannot be used."""
     return st.session_state.get("query.problem")
 
 

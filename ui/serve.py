@@ -108,10 +108,10 @@ def _picture(jpeg: bytes) -> Response:
 
 
 def _stand_in(record: ImageRecord | None) -> Response:
-    """What is shown of an image that is known and whose file is not there."""
+    """What is shown for a known image whose file is missing."""
     if record is None:
         return _missing()
-    # not kept for long: the file may come back
+    # cached briefly: the file may come back
     headers = {**_HEADERS, "Cache-Control": "private, max-age=60"}
     return Response(placeholder(record.id), media_type="image/svg+xml", headers=headers)
 

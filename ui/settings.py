@@ -1,6 +1,6 @@
 """The settings of single pages that a link carries, checked like all that comes from outside.
 
-Each reader says so where a link asks for what is not here, and goes on with the default.
+Each reader reports a value that it cannot use, and continues with the default.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ui import state
 from ui.text import plain
 
 _Number = TypeVar("_Number", int, float)
-_SHOWN = 100  # letters of a setting that cannot be followed
+_SHOWN = 100  # letters shown of a setting that cannot be used
 
 
 def one_of(name: str, options: Collection[str], default: str, known: Collection[str] = ()) -> str:
@@ -26,7 +26,7 @@ def one_of(name: str, options: Collection[str], default: str, known: Collection[
         name: "page.setting".
         options: what it may be.
         default: what it is where the link does not say.
-        known: what it may be elsewhere on the page: the default stands in for it in silence.
+        known: values that are valid elsewhere on the page: the default replaces them silently.
     """
     value = state.setting(name, default)
     if value in options:
@@ -86,7 +86,7 @@ def names_text(names: Collection[str]) -> str:
 
 
 def refuse(name: str, value: str, why: str) -> None:
-    """Say that a setting cannot be followed."""
+    """Warn that a setting cannot be used."""
     value = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
     st.warning(plain(f"The link asks for {value!r} as {name.partition('.')[2]}, {why}."))
 

@@ -24,7 +24,7 @@ _ICONS = {
 
 
 def sidebar() -> None:
-    """Draw it."""
+    """Draw the sidebar."""
     with st.sidebar:
         if galleries():
             _choices()
@@ -52,7 +52,7 @@ def _choices() -> None:
 
 
 def _known(model: str) -> bool:
-    """Whether a name that vectors stand under still means a model: one may have been deleted."""
+    """Whether the model of some vectors still exists; it may have been deleted."""
     try:
         ModelName.parse(model)
     except AinaError:
@@ -117,7 +117,7 @@ def _running_jobs() -> None:
 
 
 def _ended_jobs() -> None:
-    """The job that ended last, until it is dismissed."""
+    """Draw the job that ended last, until it is dismissed."""
     job = next(iter(jobs.jobs()), None)
     if job is None or job.active:
         return
@@ -137,6 +137,6 @@ def _ended_jobs() -> None:
 
 
 def _try(action: Callable[[str], object], job_id: str) -> None:
-    """Do something with a job, unless another session has been faster."""
+    """Act on a job, unless another session was faster."""
     with contextlib.suppress(InputError):
         action(job_id)

@@ -18,7 +18,7 @@ _STATE, _SHOWN, _PROBLEMS = "aina", "aina.url", "aina.problems"
 
 
 def follow_url() -> None:
-    """Take over what the URL says when somebody has changed it: a link, or the back button."""
+    """Take over the URL's state when it has changed: by a link, or the back button."""
     url = {name: st.query_params.get_all(name) for name in st.query_params}
     known = st.session_state.get(_STATE)
     if known is None or (url and url != st.session_state.get(_SHOWN)):
@@ -46,7 +46,7 @@ def change(**changes: Any) -> None:
         new = {"image": None, "upload": None, "crop": None, "weight": 1.0, "terms": ()}
         changes = {**new, "concept": "", **changes}
     state = dataclasses.replace(state, **changes)
-    if not state.terms:  # a single picture has nothing to be weighed against
+    if not state.terms:  # a weight means nothing for a single picture
         state = dataclasses.replace(state, weight=1.0)
     st.session_state[_STATE] = state
     _settle()
@@ -69,7 +69,7 @@ def _settle() -> None:
         state = State(gallery=gallery, model=state.model, k=state.k, view=state.view)
     try:
         ModelName.parse(state.model)
-    except AinaError:  # a model that was trained, or added, and is gone again
+    except AinaError:  # a trained or added model that has been deleted
         state = dataclasses.replace(state, model=models.DEFAULT)
     if state.gallery and not state.query:
         state = dataclasses.replace(state, image=_first_image(state))

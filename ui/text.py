@@ -1,4 +1,4 @@
-"""Text that is shown as it is, where Streamlit would read Markdown."""
+"""Text shown literally where Streamlit would read Markdown."""
 
 from __future__ import annotations
 

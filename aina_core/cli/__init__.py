@@ -1,7 +1,7 @@
 """The command line: `python -m aina_core COMMAND`, each with --help and --json.
 
 One JSON document on stdout, everything else on stderr. Exit 0: done; 2: something that the user
-can mend, said in one line. Only `check` ends with 1: something was flagged.
+can fix, said in one line. Only `check` ends with 1: something was flagged.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(options: argparse.Namespace | None, reporter: Reporter, error: BaseException) -> int:
-    """Let a fault of AINA's own end the process with 1; of `check`, where 1 has a meaning, with 2.
+    """End the process with 1 after a bug in AINA; `check`, where 1 has a meaning, ends with 2.
 
     Raises:
         BaseException: the error, but for `check`.

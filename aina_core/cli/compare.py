@@ -51,7 +51,7 @@ def _agreement(options: argparse.Namespace, reporter: Reporter) -> str:
     check_csv(options.csv)
     gallery = open_gallery(options.gallery)
     for model in models:
-        gallery.manifest(model)  # which says so of a model that is not indexed, before the work
+        gallery.manifest(model)  # raises for a model that is not indexed, before any work
     searchers = [Searcher(gallery, model) for model in models]
     found = agreement(searchers, options.k, progress=reporter.progress, stop=reporter.stop)
     reporter.end(0, "")

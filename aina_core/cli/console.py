@@ -18,7 +18,7 @@ from aina_core.errors import StoppedError
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended that has more to say than that it is done: its exit status."""
+    """The end of a command whose exit status says more than that it is done."""
 
     status: int
     message: str
@@ -26,13 +26,13 @@ class Ended:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong with the options, and how to learn more."""
+        """Report an error in the options in one line, and point to the help."""
         line = " ".join(message.splitlines())
         self.exit(2, f"aina: {line}; see: {self.prog} --help\n")
 
 
 class Completion(argparse.Action):
-    """Prints what a shell sources to complete commands, options and files."""
+    """Prints a completion script for a shell to source."""
 
     def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
         import shtab
@@ -47,7 +47,7 @@ class Completion(argparse.Action):
 
 
 def _with_commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Yield a parser and those of its commands, of theirs, and so on."""
+    """Yield a parser and, recursively, the parsers of its commands."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -21,7 +21,7 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> str:
     from aina_core import demo
     from aina_core.gallery import create, galleries, open_gallery
 
-    # a demo without a model is one that was broken off
+    # a demo without a model was interrupted
     if options.first and any(name != "demo" or open_gallery(name).models() for name in galleries()):
         return "there are galleries already"
     from aina_core.gallery.indexing import index

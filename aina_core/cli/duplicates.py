@@ -1,4 +1,4 @@
-"""`duplicates`: which images a gallery has twice, and which of a folder it has already."""
+"""`duplicates`: which images a gallery holds twice, and which files of a folder it has."""
 
 from __future__ import annotations
 

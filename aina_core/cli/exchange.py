@@ -1,4 +1,4 @@
-"""`import` and `export`: embeddings from elsewhere into a gallery, and a gallery's to others."""
+"""`import` and `export`: embeddings into a gallery and out of it."""
 
 from __future__ import annotations
 

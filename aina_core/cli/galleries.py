@@ -1,4 +1,4 @@
-"""`galleries`, `verify`: what there is, and whether it is whole."""
+"""`galleries` and `verify`: list galleries, and check that they are intact."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _labels(options: argparse.Namespace, reporter: Reporter) -> str:
 
 
 def _guessing(options: argparse.Namespace, embedder: Embedder) -> Guessing:
-    """Settle by what is guessed: by labels, or by the network's own classes."""
+    """Decide what to guess by: given labels, or the network's own classes."""
     from aina_core.search.classes import PROMPTS, best_labels, label_vectors, top_classes
 
     if options.label:
@@ -129,7 +129,7 @@ def _of_gallery(searcher: Any, guess: Guessing) -> Iterator[tuple[str, list[Gues
 
 
 def _write(target: Path, found: Iterator[tuple[str, list[Guess]]]) -> int:
-    """Write a line for each guess; return of how many images."""
+    """Write a line per guess; return the number of images."""
     count = 0
 
     def lines() -> Iterator[tuple[str, int, str, str]]:

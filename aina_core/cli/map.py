@@ -81,7 +81,7 @@ def _map(options: argparse.Namespace, reporter: Reporter) -> str:
 
 
 def _points(searcher: Any, made: Any) -> Iterator[tuple[str, list[float], str]]:
-    """Yield id, coordinates and label of the images whose file is as it was embedded."""
+    """Yield id, coordinates and label of the images whose file has not changed since."""
     labels = searcher.annotations.labels.texts(np.arange(len(made.ids)))
     each = zip(made.ids, made.coordinates.tolist(), labels, searcher.shown, strict=True)
     for key, place, label, shown in each:

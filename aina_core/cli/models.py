@@ -1,4 +1,4 @@
-"""`models`: list, fetch and add models; settle on which device one runs, and how precisely."""
+"""`models`: list, fetch and add models; set a model's device and precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aina_core.errors import InputError
 from aina_core.models import settings
 
 _ACTIONS = ("fetch", "add", "forget", "set")
-_AUTO = "auto"  # leaves open again what was settled
+_AUTO = "auto"  # clears a setting
 
 
 def add_models(commands: Any) -> None:
@@ -37,7 +37,7 @@ def _models(options: argparse.Namespace, reporter: Reporter) -> str:
     if not options.names:
         raise InputError(f"models {options.action} needs the NAME of a model.")
     if options.action not in ("forget", "set"):
-        for name in options.names:  # a wrong one is found before anything is done with another
+        for name in options.names:  # a wrong name is found before any other is acted on
             models.get(name)
     done = [_do(options, name, reporter) for name in options.names]
     reporter.end(0, "")
@@ -47,7 +47,7 @@ def _models(options: argparse.Namespace, reporter: Reporter) -> str:
 
 
 def _do(options: argparse.Namespace, name: str, reporter: Reporter) -> tuple[dict[str, str], str]:
-    """Do something with a model; return what there is to say of it, for programs and people."""
+    """Act on a model; return the result for programs and for people."""
     action = options.action
     if action == "set":
         return _settle(name, options)
@@ -63,7 +63,7 @@ def _do(options: argparse.Namespace, name: str, reporter: Reporter) -> tuple[dic
 
 
 def _settle(name: str, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Settle what the options give for a model; say what holds, for programs and people.
+    """Apply the options to a model's settings; return them for programs and for people.
 
     Raises:
         InputError: the name has a variant, or the device is not there.
@@ -76,7 +76,7 @@ def _settle(name: str, options: argparse.Namespace) -> tuple[dict[str, Any], str
     if chosen.get("device") is not None:
         from aina_core.embedding.runtimes import choose
 
-        choose(chosen["device"], None)  # which says so where it is not there
+        choose(chosen["device"], None)  # raises if it is missing
     settled = settings.settle(name, **chosen)
     said = ", ".join(f"{key} {settled.get(key, _AUTO)}" for key in settings.CHOICES)
     return {"name": name, **settled}, f"{name}: {said}"
@@ -95,7 +95,7 @@ def _list(options: argparse.Namespace) -> str:
 
 
 def _describe(name: str) -> dict[str, Any]:
-    """What there is to know of a model; of one that cannot be resolved, only the reason."""
+    """The facts of a model; for one that cannot be resolved, only the reason."""
     found = models.state(name)
     entry: dict[str, Any] = {
         "name": name,

@@ -101,7 +101,7 @@ def _search(options: argparse.Namespace, reporter: Reporter) -> str:
         raise InputError("--rerank holds pictures against a picture; it does not go with --class.")
     gallery = open_gallery(options.gallery)
     model = str(chosen_name(options.model, options.mode))
-    if options.rerank:  # said before anything is loaded
+    if options.rerank:  # reported before anything is loaded
         demand_pairs(ModelName.parse(model).spec())
     searcher = Searcher(gallery, model)
 
@@ -170,7 +170,7 @@ def _terms(options: argparse.Namespace, searcher: Searcher) -> list[Term]:
 
 
 def _query_document(terms: list[Term]) -> dict[str, Any]:
-    """What JSON says of a query: one picture as such, else its terms with their weights."""
+    """A query as JSON: a single picture as such, otherwise its terms with their weights."""
     names = {FILE: "image", IMAGE: "image_id", TEXT: "text"}
     said = [
         {names[term.kind]: term.value}
@@ -190,7 +190,7 @@ def _search_class(
 
     loaded = embedder()
     names = class_names(loaded.spec)
-    place = find_class(names, options.class_) if names else 0  # without any, `by_class` says so
+    place = find_class(names, options.class_) if names else 0  # without any `by_class` raises
     found = searcher.of_class(by_class(searcher, loaded, place)).nearest(options.k)
     document = {
         "gallery": searcher.gallery.name,

@@ -1,4 +1,4 @@
-"""`spark-index`, `spark-neighbours`, `spark-duplicates`: embeddings, made and compared by Spark."""
+"""`spark-index`, `spark-neighbours`, `spark-duplicates`: embed and compare images on Spark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINES = 20
 
 
 def _spark_options(parser: argparse.ArgumentParser) -> None:
-    """Add what starts Spark, and whether finished results are replaced."""
+    """Add the options that start Spark, and --overwrite."""
     parser.add_argument(
         "--master",
         help="local[2] (two cores), local[2,4] (a failed task is tried up to four times), "
@@ -36,7 +36,7 @@ def _spark_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _work(options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
-    """The keywords that all work on Spark takes."""
+    """The keywords shared by all Spark jobs."""
     return {
         "master": options.master,
         "settings": dict(options.conf),

@@ -1,4 +1,4 @@
-"""`train`: train a model on a gallery, and look at those that were trained."""
+"""`train`: train a model on a gallery; list, show and delete trained models."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _show(options: argparse.Namespace, reporter: Reporter) -> str:
         "curves": found.curves.as_dict(),
     }
     lines = _lines(found.result)
-    if len(found.curves.rates) > 1:  # the settings have the last one alone
+    if len(found.curves.rates) > 1:  # the settings keep only the last one
         told = ", ".join(f"{rate:g} from epoch {n}" for n, rate in found.curves.rates)
         lines.insert(1, f"learning rate: {told}")
     show(options, document, "\n".join(lines))

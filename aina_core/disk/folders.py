@@ -28,7 +28,7 @@ from aina_core.disk.locks import alone
 from aina_core.errors import GalleryBusyError
 
 _NEW, _DELETED = ".aina-new-", ".aina-deleted-"
-# What earlier versions called theirs; those names are swept in AINA's own folders only.
+# Names used by earlier versions; they are swept only in AINA's own folders.
 _EARLIER = (".deleted-*", ".fetch-*", ".importing-*", ".new-*", ".upload-*")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 

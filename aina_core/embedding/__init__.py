@@ -24,7 +24,7 @@ __all__ = ["DEVICES", "RUNTIMES", "Embedder", "View", "load_embedder", "preproce
 
 #: At most this many items are taken and not yet given back, whatever the number of cores.
 MAX_IN_FLIGHT = 128
-# How many pictures of different shapes are looked through for those of one shape.
+# How many waiting pictures are searched for ones of the same shape.
 _HELD = 64
 Item = TypeVar("Item")
 Extra = TypeVar("Extra")
@@ -59,7 +59,7 @@ def load_embedder(
 
 
 def settled_device(base: str) -> str | None:
-    """The device that is settled for a model, if it is there; None where that is open.
+    """The device set for a model, if available; None if none is set.
 
     Raises:
         InputError: it is not there.
@@ -98,7 +98,7 @@ class Embedder:
 
     @property
     def bytes(self) -> int:
-        """About how much memory it takes."""
+        """Roughly how much memory it takes."""
         return self.runtime.bytes + self._heads.bytes
 
     def fingerprint(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Embedder:
         }
 
     def versions(self) -> dict[str, str]:
-        """The versions of the libraries that computed."""
+        """The versions of the libraries that compute."""
         return {name: version(name) for name in ("numpy", "openvino", "pillow", "timm", "torch")}
 
     def embed(self, images: Iterable[Image.Image | np.ndarray]) -> np.ndarray:
@@ -132,7 +132,7 @@ class Embedder:
         return np.stack(rows) if rows else np.empty((0, self.dim), np.float32)
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed texts where pictures are embedded, by the model's text tower.
+        """Embed texts into the space of the pictures, by the model's text tower.
 
         Args:
             texts: each as people write it.
@@ -206,7 +206,7 @@ class Embedder:
         *,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[Item, Extra, Any]]:
-        """Prepare and embed items: as `run_with_norms`, for who needs no norms.
+        """Prepare and embed items: `run_with_norms` without the norms.
 
         Yields:
             (item, extra, row): row is float32 (dim,), of unit length, or None.
@@ -277,7 +277,7 @@ def _ordered(
     work: Callable[[Item], Extra],
     window: int,
 ) -> Iterator[Extra]:
-    """`pool.map` that takes from `items` only as far ahead as `window`."""
+    """`pool.map` that reads at most `window` items ahead."""
     futures: deque[Future[Extra]] = deque()
     for item in items:
         futures.append(pool.submit(work, item))

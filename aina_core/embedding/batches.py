@@ -1,4 +1,4 @@
-"""Pictures into batches of one shape, and their rows back into the order of the pictures."""
+"""Batches of pictures of one shape, and their rows back in the order of the pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Extra = TypeVar("Extra")
 
 @dataclass(eq=False)
 class _Place(Generic[Item, Extra]):
-    """An item's place in the line; with a picture while there is no row of it yet."""
+    """An item in the queue; it holds its picture until its row is computed."""
 
     item: Item
     extra: Extra
@@ -47,7 +47,7 @@ def in_batches(
 
 
 class _Line(Generic[Item, Extra]):
-    """The items that are not given back yet, in their order."""
+    """The items not yet returned, in order."""
 
     def __init__(self, runtime: Runtime, held: int) -> None:
         self._runtime, self._held = runtime, held
@@ -67,7 +67,7 @@ class _Line(Generic[Item, Extra]):
             self._advance()
 
     def settled(self) -> Iterator[tuple[Item, Extra, Any]]:
-        """Give back the first in line, as far as they have their rows."""
+        """Return items from the front of the queue as long as their rows are computed."""
         while self._places and self._places[0].picture is None:
             first = self._places.popleft()
             yield first.item, first.extra, first.row
@@ -78,7 +78,7 @@ class _Line(Generic[Item, Extra]):
         self._finish()
 
     def _advance(self) -> None:
-        """Compute the row of the first in line, if it waits for one."""
+        """Compute the row of the first item, if it is still missing."""
         first = self._places[0]
         if first.picture is not None and first not in self._under_way:
             self._launch(first.picture.shape)
@@ -93,7 +93,7 @@ class _Line(Generic[Item, Extra]):
         self._under_way, self._fetch = places, fetch
 
     def _finish(self) -> None:
-        """Wait for the batch that is under way."""
+        """Wait for the running batch."""
         if self._fetch is not None:
             for place, row in zip(self._under_way, self._fetch(), strict=True):
                 place.row, place.picture = row, None

@@ -57,7 +57,7 @@ def converted(spec: ModelSpec) -> Path | None:
 
 
 def _intact(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a conversion, if its files are those that were written."""
+    """The manifest of a conversion, if its files match it."""
     try:
         manifest = paths.read_json(folder / "manifest.json")
         files = manifest["files"]

@@ -76,7 +76,7 @@ def cards(
 
 
 def decode_event(value: Any, ids: set[str], actions: set[str]) -> Event | None:
-    """The browser's value as an Event, or None when it names no card or action shown."""
+    """The browser's value as an Event; None if it names no card or action that is shown."""
     if not isinstance(value, dict):
         return None
     id_, action = value.get("id"), value.get("action")
@@ -86,7 +86,7 @@ def decode_event(value: Any, ids: set[str], actions: set[str]) -> Event | None:
 
 
 def _drawn(card: Card) -> dict[str, Any]:
-    """What the browser needs of a card; absent is absent, and NaN (no JSON) is absent too."""
+    """A card as JSON for the browser; missing values and NaN are left out."""
     drawn: dict[str, Any] = {"id": card.id, "thumbnail": card.thumbnail}
     for name in ("label", "caption", "href", "mark", "note"):
         if text := getattr(card, name):

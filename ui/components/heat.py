@@ -134,7 +134,7 @@ def decode_place(value: Any, pictures: Sequence[HeatPicture]) -> Place | None:
     if not picture.clickable or not all(type(side) in (int, float) for side in (x, y)):
         return None
     left, top, width, height = picture.window or (0, 0, picture.width, picture.height)
-    if not (left <= x <= left + width and top <= y <= top + height):  # NaN is nowhere
+    if not (left <= x <= left + width and top <= y <= top + height):  # NaN is no place
         return None
     return Place(
         number,

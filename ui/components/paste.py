@@ -13,7 +13,7 @@ MAX_BYTES = 18_000_000
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """A pasted file: its name, and bytes that nobody has looked into yet."""
+    """A pasted file: its name and its bytes, not yet checked."""
 
     name: str
     data: bytes = field(repr=False)
