@@ -1,4 +1,4 @@
-"""The errors of AINA: everything that a caller or a user can mend.
+"""The errors of AINA: everything that a caller or a user can fix.
 
 ::
 

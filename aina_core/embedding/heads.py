@@ -49,7 +49,7 @@ class Heads:
 
     @property
     def bytes(self) -> int:
-        """The memory that is taken by the weights: none before they are first asked for."""
+        """The memory that the weights take: none before their first use."""
         network = self._network
         return 0 if network is None else sum(w.nbytes for w in network.parameters())
 
@@ -115,7 +115,7 @@ class Heads:
 
 
 def demand_pairs(spec: ModelSpec) -> None:
-    """See to it that a model judges pairs.
+    """Require a model that judges pairs.
 
     Raises:
         InputError: it has no head for pairs.
@@ -134,9 +134,9 @@ def _zeros(dim: int) -> torch.Tensor:
 
 
 def _keep_only(network: Any, probes: Sequence[Callable[[], Any]]) -> None:
-    """Empty the weights of a network that none of some computations uses.
+    """Empty the weights of a network that the given computations do not use.
 
-    Which they use, their gradients' graph tells; without one all are kept.
+    The graph of their gradients tells which they use; without one all are kept.
     """
     import torch
 

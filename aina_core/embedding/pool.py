@@ -29,7 +29,7 @@ _CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 class Loaded(Protocol):
-    """What a pool keeps: anything that says about how many bytes it takes."""
+    """Anything that a pool keeps: it knows roughly how many bytes it takes."""
 
     @property
     def bytes(self) -> int: ...
@@ -67,19 +67,19 @@ def _memory() -> int:
 
 @dataclass(eq=False)
 class _Place:
-    """A thing in the pool, or on its way."""
+    """A value in the pool, or being loaded into it."""
 
     expected: int
     content: Future[Any] = field(default_factory=Future)
 
     @property
     def bytes(self) -> int:
-        """Its size: what is expected, until it says so itself; it may grow."""
+        """Its size: the expected one until it is loaded; it may grow."""
         return int(self.content.result().bytes) if self.content.done() else self.expected
 
 
 class Pool:
-    """Keeps what was used last, as much as the budget allows. Safe to share between threads.
+    """Keeps the most recently used values within the budget. Safe to share between threads.
 
     What is evicted is not destroyed: its users go on, and its memory is freed after the last.
     A thing that is larger than the budget is kept alone.
@@ -95,12 +95,12 @@ class Pool:
 
     @property
     def bytes(self) -> int:
-        """About how much memory is taken by what is kept, or is being loaded."""
+        """Roughly how much memory is taken by what is kept or being loaded."""
         with self._lock:
             return sum(place.bytes for place in self._places.values())
 
     def kept(self) -> list[Hashable]:
-        """Return what is kept or being loaded, what was used last at the end."""
+        """Return what is kept or being loaded, the most recently used last."""
         with self._lock:
             return list(self._places)
 
@@ -142,7 +142,7 @@ class Pool:
                 self._make_room(key)
 
     def _make_room(self, needed: Hashable) -> None:
-        """Leave out what was used longest ago until all fits; never what is needed now."""
+        """Evict the least recently used until everything fits; never what is needed now."""
         total = sum(place.bytes for place in self._places.values())
         for key in list(self._places):
             if total <= self.limit:

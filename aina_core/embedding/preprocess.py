@@ -32,7 +32,7 @@ _RESIZED = 1.5
 
 @dataclass(frozen=True)
 class View:
-    """How a recipe looks at a picture: the size it is brought to, and the part that is cut out.
+    """How a recipe prepares a picture: the size it is resized to, and the part that is cut out.
 
     Attributes:
         size: (height, width) after the resize, in pixels, of the part `kept` of the picture.
@@ -59,7 +59,7 @@ class View:
 
 
 def view(recipe: Recipe, height: int, width: int) -> View:
-    """Return how a recipe looks at a picture of a height and a width, in pixels.
+    """Return how a recipe prepares a picture of a given height and width, in pixels.
 
     At its own size a picture is stretched by less than 5% along one side when both are at least
     224 pixels, by less than 10% from 128 pixels on, and by at most 23% below. Of one that is over
@@ -82,7 +82,7 @@ def view(recipe: Recipe, height: int, width: int) -> View:
 
 
 def _own_size(native: int, height: int, width: int) -> tuple[int, int]:
-    """Return the sides that a picture of so many pixels gets: see `MULTIPLE` and `LEAST`."""
+    """Return the sides that a picture is resized to: see `MULTIPLE` and `LEAST`."""
     longer, aspect = max(height, width), min(height, width) / max(height, width)
     wanted = max(min(longer, native), LEAST / aspect)
 

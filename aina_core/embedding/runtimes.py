@@ -34,7 +34,7 @@ class Runtime(Protocol):
         name: "openvino" or "torch".
         device: "cpu" or "cuda".
         precision: "f32", "bf16" or "f16".
-        batch: how many pictures it likes at once; 1 where each decoding thread infers for itself.
+        batch: how many pictures it takes at once; 1 where each decoding thread infers for itself.
         bytes: about how much memory it takes.
     """
 
@@ -65,7 +65,7 @@ def cores() -> int:
 
 
 def choose(device: str | None, runtime: str | None) -> tuple[str, str]:
-    """Settle device and runtime: a CUDA device with torch where there is one, else OpenVINO.
+    """Choose device and runtime: a CUDA device with torch where there is one, else OpenVINO.
 
     Raises:
         InputError: an unknown name, or a combination that cannot run here.
@@ -86,7 +86,7 @@ def choose(device: str | None, runtime: str | None) -> tuple[str, str]:
 
 
 def working_bytes(spec: ModelSpec) -> int:
-    """Return about how much memory a model takes besides its weights.
+    """Return roughly how much memory a model takes besides its weights.
 
     Kernels, and what a picture becomes on its way; measured on efficientnet-lite0 on two cores,
     where pictures at their own size took 350 to 500 MB, of 40 and of 120 shapes.

@@ -1,5 +1,5 @@
-"""How embeddings leave AINA and come in: partitioned Parquet, as other tools read and write it;
-and vectors that were made elsewhere."""
+"""How embeddings leave AINA and come in: partitioned Parquet, as other tools read and write it, and
+vectors computed elsewhere."""
 
 from aina_core.exchange.exporting import ExportReport, export
 from aina_core.exchange.foreign import Npy, Parquet

@@ -1,4 +1,4 @@
-"""Export a model's vectors of a gallery, in a format that other tools read."""
+"""Export a gallery's vectors in a format that other tools read."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class _Writing:
         self.part_rows, self.progress, self.stop = part_rows, progress, stop
 
     def write(self) -> tuple[int, int, int]:
-        """Write all parts; return how many rows, failures and parts."""
+        """Write all parts; return the numbers of rows, failures and parts."""
         records, notes = open_known(self.gallery.catalogue, self.vectors)
         chosen = np.flatnonzero(records.usable)
         failures = self.gallery.catalogue.failures()

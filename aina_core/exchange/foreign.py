@@ -1,4 +1,4 @@
-"""Vectors that were made elsewhere: an npy file with a file of ids, or Parquet with both."""
+"""Vectors computed elsewhere: an npy file with a file of ids, or Parquet with both."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FEW = 16  # rows that are looked at for the length of the first vector
 
 
 class Elsewhere:
-    """What sources of other people's vectors share; see `blocks.Source`.
+    """What sources of other people's vectors share; see `source.Source`.
 
     Args:
         path: the file, or folder.
@@ -82,7 +82,7 @@ class Elsewhere:
         raise NotImplementedError
 
     def _made(self, ids: list[str], vectors: np.ndarray, wrong: Sequence[str | None]) -> Block:
-        """Make a block of vectors; some are no use for a reason that is known already."""
+        """Make a block of vectors, some of them already known to be unusable."""
         rows, norms, failures = unit_rows(vectors)
         told = [other or own for other, own in zip(wrong, failures, strict=True)]
         nothing = [""] * len(ids)
@@ -221,7 +221,7 @@ class Parquet(Elsewhere):
         return self._first_length(schema.field(self._column).type), count
 
     def _first_length(self, kind: pa.DataType) -> int:
-        """The length of the first vector: that of a model's is asked for later."""
+        """The length of the first vector; it is compared with the model's later."""
         self._check_kind(kind)
         if pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
@@ -282,7 +282,7 @@ class Parquet(Elsewhere):
 
 
 def _choose(asked: str | None, usual: Sequence[str], schema: pa.Schema, option: str) -> str:
-    """The column that is meant.
+    """The column to read.
 
     Raises:
         InputError: there is none of that name, or of a usual one.

@@ -1,4 +1,4 @@
-"""The pictures of imported vectors: whether a folder is theirs, and what its files are."""
+"""The pictures of imported vectors: does a folder hold them, and what are its files?"""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _blocks(ids: Iterator[str]) -> Iterator[list[str]]:
 
 
 def look_at(path: Path) -> File | None:
-    """Return what a picture's file is, without decoding it; None where it cannot be read."""
+    """Describe a picture's file without decoding it; None if it cannot be read."""
     try:
         data, status = images.read_bytes(path), path.stat()
         width, height = images.upright_size(data)

@@ -1,4 +1,4 @@
-"""Import embeddings that were made elsewhere into a gallery, without embedding anything."""
+"""Import existing embeddings into a gallery, without embedding anything."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_LISTED = 1000
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import has done.
+    """The outcome of an import.
 
     Attributes:
         gallery: its name.
@@ -166,7 +166,7 @@ class _Import:
             )
 
     def _check_dimension(self) -> None:
-        """Galleries agree on how many numbers the vectors of an external model have."""
+        """All galleries must agree on the length of an external model's vectors."""
         known = dimension(self.source.model) if is_external(self.source.model) else None
         if known not in (None, self.source.dim):
             raise InputError(
@@ -221,7 +221,7 @@ class _Import:
             return gallery.put_in_place()
 
     def _root(self, incoming: Incoming, images: Path | None) -> Path | None:
-        """The folder of the pictures; None for a gallery without."""
+        """The folder of the pictures; None for a gallery without pictures."""
         root = images or self.source.root
         if root is None:
             return None
@@ -292,7 +292,7 @@ class _Import:
             gallery.store(self.source.model).commit(rows, good, journal, None, record)
 
     def _index(self, gallery: Gallery) -> float:
-        """Build the index, and return the seconds that it took."""
+        """Build the index; return the seconds it took."""
         started = time.monotonic()
         self.progress("building the index", 0, 0)
         store = gallery.store(self.source.model)

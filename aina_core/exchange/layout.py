@@ -56,7 +56,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def check_manifest(manifest: Mapping[str, Any], where: str) -> None:
-    """Refuse a manifest that does not say all that readers rely on.
+    """Refuse a manifest that lacks something readers rely on.
 
     Its entries: "format"; "model", the full name; "dim"; "fingerprint" and "versions" as
     `Embedder` gives them; "computed_on", as ["cpu/openvino"]; "source", what was read; "root", the

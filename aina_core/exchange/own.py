@@ -22,7 +22,7 @@ _LONGER, _NUMBER_BYTES, _SLACK = 4, 16, 16 << 20
 
 
 class Folder:
-    """What `spark-index` and `export` write, as a source; see `blocks.Source`.
+    """What `spark-index` and `export` write, as a source; see `source.Source`.
 
     Args:
         path: the folder.

@@ -50,7 +50,7 @@ _LATEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class FoundGroup:
-    """Images of which every two reach the threshold.
+    """Images that all reach the threshold with each other.
 
     Attributes:
         ids: in their order.
@@ -65,7 +65,7 @@ class FoundGroup:
 
 @dataclass(frozen=True)
 class DuplicatesReport:
-    """What a job has found.
+    """The outcome of a job.
 
     Attributes:
         rows: embeddings that were compared.
@@ -95,7 +95,7 @@ class DuplicatesReport:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse a rule for what to keep that there is none of, or that needs pictures.
+    """Refuse an unknown rule for what to keep, or one that needs pictures.
 
     Raises:
         UnknownNameError: no such rule.
@@ -167,7 +167,7 @@ def find(
     out: str,
     starting: float,
 ) -> DuplicatesReport:
-    """Find, group and write, in a session that is there; see `spark_duplicates`."""
+    """Find, group and write in an existing session; see `spark_duplicates`."""
     begun = time.monotonic()
     if opened.count:
         cut = cut_for(steps, opened, method)

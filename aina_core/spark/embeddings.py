@@ -40,21 +40,21 @@ class Opened:
     place: str
 
     def described(self) -> dict[str, Any]:
-        """What results say of the embeddings that they were made of."""
+        """How results describe the embeddings they were computed from."""
         named = {name: self.manifest[name] for name in ("model", "dim", "fingerprint")}
         return {**named, "embeddings": self.place, "rows": self.count}
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How steps of a job are run: told of, and stopped."""
+    """How the steps of a job are run, reported and stopped."""
 
     spark: SparkSession
     progress: Progress
     stop: Stop
 
     def __call__(self, phase: str, action: Callable[[], Result], total: int = 0) -> Result:
-        """Run an action of Spark; see `running.run`."""
+        """Run an action of Spark; see `steps.run`."""
         return run(self.spark, phase, action, total=total, progress=self.progress, stop=self.stop)
 
     @property
@@ -64,7 +64,7 @@ class Steps:
 
 
 def check_embeddings(place: str) -> None:
-    """Refuse a local folder that holds no finished embeddings, before anything is started.
+    """Refuse a local folder without finished embeddings, before anything is started.
 
     Raises:
         InputError: it has no manifest.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SparkReport:
-    """What a job has done.
+    """The outcome of a job.
 
     Attributes:
         rows: images and files that failed, all of which have a row.
@@ -152,7 +152,7 @@ def _found(source: str, progress: Progress) -> FolderListing | None:
 
 @dataclass(frozen=True)
 class _Described:
-    """What the results say of their model."""
+    """How the results describe their model."""
 
     model: str
     dim: int
@@ -176,7 +176,7 @@ class _Job:
         self._progress, self._stop = progress, stop
 
     def run(self, out: str, labels: LabelsFile | None, started: float) -> SparkReport:
-        """Do it all; `started` is when the command was given."""
+        """Run the whole job; `started` is when the command was given."""
         source = self._step("reading the source", self._open)
         rows = source.rows if labels is None else self._labelled(source, labels)
         begun = time.monotonic()
@@ -233,7 +233,7 @@ class _Job:
         return uri_rows(self._spark, self._source)
 
     def _labelled(self, source: Source, labels: LabelsFile) -> DataFrame:
-        """Put what a labels file says in the place of other labels.
+        """Replace labels by those of a labels file.
 
         Raises:
             InputError: it names none of the images.

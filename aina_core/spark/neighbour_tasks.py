@@ -44,7 +44,7 @@ _BUFFERED = 4096  # rows that sampled queries are compared with at once
 
 
 def check_k(k: int) -> None:
-    """Refuse a number of neighbours that there cannot be.
+    """Refuse an impossible number of neighbours.
 
     Raises:
         InputError: it is below 1 or above `MOST_K`.
@@ -54,7 +54,7 @@ def check_k(k: int) -> None:
 
 
 def indexes_for(count: int, dim: int, cores: int, k: int = 0) -> int:
-    """Return how many blocks with an index each let every core work, and none be too large.
+    """Return the number of indexed blocks that keeps every core busy and none too large.
 
     Args:
         count: how many rows.
@@ -67,7 +67,7 @@ def indexes_for(count: int, dim: int, cores: int, k: int = 0) -> int:
 
 
 def sample_for(size: int, dim: int, k: int) -> int:
-    """Return how many rows recall can be measured on where so many are asked for.
+    """Return on how many rows recall can be measured for a number of neighbours.
 
     Every task has them and their neighbours in memory, and the driver has them too.
     """
@@ -133,7 +133,7 @@ def with_ids(flat: DataFrame, rows: DataFrame, cut: Cut) -> DataFrame:
 
 
 def records(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, int, int, pa.Buffer]]:
-    """Yield task, block, place and vectors of the chunks that a task has got."""
+    """Yield task, block, place and vectors of the chunks of a task."""
     for batch in batches:
         tasks, blocks, places = (batch.column(n).to_pylist() for n in ("task", "block", "place"))
         vectors = batch.column("vectors")
@@ -170,7 +170,7 @@ def _join(
 def searched(
     starts: tuple[int, ...], dim: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[tuple[Index, np.ndarray, int, int]]:
-    """Build the index of a task of `asked`, and yield what it is to be asked for.
+    """Build the index of a task of `asked`, and yield the queries for it.
 
     The block's vectors and its index lie in a temporary folder of the worker, memory-mapped.
 
@@ -270,7 +270,7 @@ def _among(
 def _among_these(
     whole: Found, queries: np.ndarray, waiting: list[np.ndarray], number: int
 ) -> tuple[Found, int]:
-    """Merge what is near in some rows, numbered within the task; return the next number too."""
+    """Merge the neighbours of some rows, numbered within the task; return the next number too."""
     vectors = np.concatenate(waiting)
     found = nearest_among(queries, vectors, number, whole.near.shape[1])
     return whole.with_part(0, found), number + len(vectors)

@@ -40,7 +40,7 @@ _EQUAL = np.float32(1e-6)
 
 @dataclass(frozen=True)
 class NeighboursReport:
-    """What a job has done.
+    """The outcome of a job.
 
     Attributes:
         rows: embeddings, each with its neighbours.
@@ -78,7 +78,7 @@ class NeighboursReport:
 
 
 def check_method(method: str) -> None:
-    """Refuse a method that there is none of.
+    """Refuse an unknown method.
 
     Raises:
         UnknownNameError: no such method.
@@ -163,7 +163,7 @@ def find(
     out: str,
     starting: float,
 ) -> NeighboursReport:
-    """Find, write and measure, in a session that is there; see `spark_neighbours`."""
+    """Find, write and measure in an existing session; see `spark_neighbours`."""
     if opened.count < 2:
         raise InputError(f"Neighbours need at least two embeddings; {opened.place} has fewer.")
     begun = time.monotonic()

@@ -31,7 +31,7 @@ _PART = re.compile(r"part-.*\.parquet")
 
 
 class Output(Protocol):
-    """A place that is being written.
+    """An output that is being written.
 
     Attributes:
         target: where Spark writes its parts, by mode "append".
@@ -40,11 +40,11 @@ class Output(Protocol):
     target: str
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Make what was written readable, and say whose it is."""
+        """Put what was written into place, with its manifest."""
         ...
 
     def abandon(self) -> None:
-        """Remove what was written; what was there before stays, where that is possible."""
+        """Remove what was written; what was there before is kept if possible."""
         ...
 
 
@@ -86,7 +86,7 @@ def open_output(
     kind: str | None = None,
     overwrite: bool,
 ) -> Output:
-    """Prepare a place for parts.
+    """Prepare an output for parts.
 
     Args:
         spark: the session.

@@ -1,4 +1,4 @@
-"""What tasks of a join have found, as it travels to those that merge it, block by block."""
+"""The results of a join's tasks, as they travel to the tasks that merge them, block by block."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = 4096  # that are handed on at once
 
 
 def pieces(block: int, place: int, found: Found) -> Iterator[pa.RecordBatch]:
-    """Yield records of `PARTIAL`, neither too large nor too many."""
+    """Yield records of `PARTIAL` of a moderate size and number."""
     count, k = found.numbers.shape
     step = max(1, _PIECE // k)
     for start in range(0, count, step):
@@ -48,7 +48,7 @@ def merged(partials: DataFrame, cut: Cut, k: int) -> DataFrame:
 def _merge(
     starts: tuple[int, ...], k: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Merge what tasks found for the rows of one block, piece by piece as it comes."""
+    """Merge the results for the rows of one block, piece by piece as they arrive."""
     block, whole = -1, Found.nothing(0, k)
     for batch in batches:
         for at, place in enumerate(batch.column("place").to_pylist()):

@@ -34,12 +34,12 @@ def local_path(text: str) -> Path | None:
 
 
 def location(text: str) -> str:
-    """Return a place as Spark wants it, whatever its file system is by default."""
+    """Return a place as Spark takes it, whatever its default file system is."""
     return text if is_uri(text) else f"file://{local_path(text)}"
 
 
 def literal(uri: str) -> str:
-    """Return a location that Spark takes for itself, not for a pattern."""
+    """Return a location that Spark takes literally, not as a pattern."""
     return _PATTERN.sub(r"\\\1", uri)
 
 
@@ -69,11 +69,11 @@ class Files:
 
     @property
     def qualified(self) -> str:
-        """The location as Spark writes it before the names of what is in it."""
+        """The prefix of the location that Spark puts before the names in it."""
         return str(self._root.toString())
 
     def exists(self, name: str = "") -> bool:
-        """Whether there is something there, or of a name in it."""
+        """Whether the place exists, or a name in it."""
         with self._reached():
             return bool(self._system.exists(self._path(name)))
 
@@ -83,7 +83,7 @@ class Files:
             return bool(self._system.getFileStatus(self._root).isDirectory())
 
     def entries(self) -> dict[str, bool]:
-        """Return the names in a folder, and of each whether it is a folder."""
+        """Return the names in a folder, each with whether it is a folder."""
         with self._reached():
             found = self._system.listStatus(self._root)
             return {str(each.getPath().getName()): bool(each.isDirectory()) for each in found}
@@ -107,7 +107,7 @@ class Files:
                 stream.close()
 
     def remove(self, name: str = "") -> None:
-        """Remove the folder, or what has a name in it."""
+        """Remove the folder, or one name in it."""
         with self._reached():
             self._system.delete(self._path(name), True)
 

@@ -1,4 +1,4 @@
-"""The rows that a job writes, and whether they are all there."""
+"""The rows that a job writes, and the check that they are complete."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ COLUMNS = (
 
 
 def write(rows: DataFrame, target: str) -> None:
-    """Add rows to a place; of a task that is tried twice, those of one try."""
+    """Append rows to an output; a task that is tried twice adds those of one try."""
     # hardly two numbers of an embedding are the same
     plain = "parquet.enable.dictionary#embedding.list.element"
     rows.write.mode("append").option(plain, "false").parquet(target)
 
 
 def complete(spark: SparkSession, source: Source, target: str) -> tuple[int, int]:
-    """Add rows for what Spark passed over silently, and count.
+    """Append rows for files that Spark skipped silently, and count all rows.
 
     Returns:
         How many rows are there, and how many of them failed.

@@ -1,4 +1,4 @@
-"""Spark, started for one job: Java found or named as missing, workers like this process."""
+"""Spark, started for one job: Java is found or named as missing, workers match this process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def session(
 ) -> Iterator[SparkSession]:
     """Start Spark for the length of a block.
 
-    What Spark says by itself goes to the file that `AINA_SPARK_LOG` names, or nowhere.
+    Spark's own output goes to the file named by `AINA_SPARK_LOG`, or nowhere.
 
     Args:
         master: as "local[2]", "local[2,4]" (a failed task is tried up to 4 times) or
@@ -124,7 +124,7 @@ def _settings(local: bool, further: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _errors_to(log: Path) -> Iterator[None]:
-    """Let what is started in this block write its errors to a file.
+    """Redirect the errors of processes started in this block to a file.
 
     Java and the workers would otherwise write over the progress, and end with pages of their own
     calls what one sentence says.
@@ -146,7 +146,7 @@ def _errors_to(log: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_interrupt() -> Iterator[None]:
-    """Keep this process's answer to Ctrl-C: Spark sets one that breaks off in mid-step."""
+    """Keep this process's handler of Ctrl-C: Spark installs one that stops in mid-step."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -156,7 +156,7 @@ def _own_interrupt() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The one line of an error that says what is wrong."""
+    """The line of an error that says what is wrong."""
     java = getattr(error, "java_exception", None)
     text = str(error if java is None else java.getMessage() or java)
     if "JAVA_GATEWAY_EXITED" in text:
@@ -166,7 +166,7 @@ def _reason(error: BaseException) -> str:
 
 
 def check_master(master: str) -> None:
-    """Refuse what is no master, or one of a cluster that does not answer.
+    """Refuse an invalid master, or a cluster that does not answer.
 
     Raises:
         InputError: it cannot be used.
@@ -189,7 +189,7 @@ def check_master(master: str) -> None:
 
 
 def check_java() -> None:
-    """Refuse to go on without a Java that Spark can use.
+    """Require a Java that Spark can use.
 
     Raises:
         InputError: there is none, or it is too old.

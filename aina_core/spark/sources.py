@@ -1,4 +1,4 @@
-"""What a job embeds: a folder, what Spark's file systems hold, or a table; all as rows of one kind.
+"""What a job embeds: a folder, files on Spark's file systems, or a table; all as rows of one kind.
 
 A row names one image and says where its bytes are:
 
@@ -52,7 +52,7 @@ _OPENING_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class Source:
-    """What is to be embedded.
+    """The images to embed.
 
     Attributes:
         rows: by `COLUMNS`, cut into tasks.
@@ -71,7 +71,7 @@ class Source:
 
 
 def is_table(source: str) -> str | None:
-    """Return "csv" or "parquet" where a place is named like a table; None for a folder."""
+    """Return "csv" or "parquet" if a place is named like a table; None for a folder."""
     suffix = re.search(r"\.(csv|tsv|parquet)/*$", source, re.IGNORECASE)
     if suffix is not None:
         return "parquet" if suffix[1].lower() == "parquet" else "csv"
@@ -82,7 +82,7 @@ def is_table(source: str) -> str | None:
 
 
 def check_source(source: str) -> None:
-    """Refuse a source that is not there, as far as that can be told before Spark is started.
+    """Refuse a missing source, as far as that can be told before Spark is started.
 
     Raises:
         InputError: it is missing, or of a kind that no source has.
@@ -106,7 +106,7 @@ def check_source(source: str) -> None:
 
 @dataclass(frozen=True)
 class FolderListing:
-    """What a folder of this machine holds.
+    """The contents of a folder on this machine.
 
     Attributes:
         folder: the path.
@@ -120,7 +120,7 @@ class FolderListing:
 
 
 def list_folder(folder: Path) -> FolderListing:
-    """Read a folder as for a gallery: the same ids, the same failures.
+    """Read a folder as a gallery does: the same ids, the same failures.
 
     Raises:
         GalleryError: the folder is missing or cannot be read.
@@ -154,7 +154,7 @@ def list_folder(folder: Path) -> FolderListing:
 
 
 def folder_rows(spark: SparkSession, listing: FolderListing) -> Source:
-    """Take the images of a folder of this machine, which workers reach by the same path."""
+    """Take the images of a folder on this machine; workers reach it by the same path."""
     frame: DataFrame = spark.createDataFrame(listing.table)
     count = listing.table.num_rows
     rows = complete(frame).repartition(tasks(spark, count), "id")
@@ -247,7 +247,7 @@ def _empty_files(spark: SparkSession, listed: DataFrame, root: str) -> DataFrame
 
 
 def _listing(spark: SparkSession, uri: str) -> DataFrame:
-    """The files below a location that are named like pictures; contents are read when asked for."""
+    """The files below a location that are named like pictures; contents are read on demand."""
     endings = ",".join(
         "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in suffix)
         for suffix in sorted(ending.lstrip(".") for ending in images.SUFFIXES)
@@ -276,7 +276,7 @@ def complete(frame: DataFrame) -> DataFrame:
 
 
 def tasks(spark: SparkSession, count: int) -> int:
-    """Return into how many tasks so many images are cut."""
+    """Return the number of tasks for a number of images."""
     cores = spark.sparkContext.defaultParallelism
     even = min(_TASKS_PER_CORE * cores, -(-count // _LEAST_IMAGES))
     wanted = max(-(-count // IMAGES_PER_TASK), even, _FEWEST_PER_CORE * cores)

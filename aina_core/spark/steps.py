@@ -1,4 +1,4 @@
-"""Run one step of a Spark job: told of, stopped, and with one sentence for what went wrong."""
+"""Run one step of a Spark job: reported, stoppable, with one sentence for what went wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(
     progress: Progress,
     stop: Stop,
 ) -> Result:
-    """Run an action of Spark in a thread of its own, and tell of its tasks.
+    """Run an action of Spark in a thread of its own, and report its tasks.
 
     Args:
         spark: the session.
@@ -89,7 +89,7 @@ def run(
 
 
 class _Watch:
-    """Looks how far the jobs of a group are."""
+    """Watches the progress of a group of Spark jobs."""
 
     def __init__(
         self, spark: SparkSession, group: str, phase: str, total: int, progress: Progress
@@ -100,7 +100,7 @@ class _Watch:
         progress(phase, 0, total)
 
     def look(self) -> None:
-        """Report the tasks that are done, of the largest step that is under way."""
+        """Report the finished tasks of the largest running step."""
         stages = []
         for job in self._tracker.getJobIdsForGroup(self._group):
             info = self._tracker.getJobInfo(job)
@@ -119,7 +119,7 @@ class _Watch:
 
 
 def mendable(error: BaseException, master: str | None) -> BaseException:
-    """Return the error that people are to see for one that Spark raised.
+    """Return the error to show for one that Spark raised.
 
     Args:
         error: what was raised.

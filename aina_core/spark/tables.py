@@ -1,4 +1,4 @@
-"""Tables of images: a column id, and one that says where the bytes are. Nobody vouches for them."""
+"""Tables of images: a column id, and one that says where the bytes are. They are untrusted."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _place(table: DataFrame, shown: str, kind: str) -> str:
 
 
 def _check_ids(ids: DataFrame, shown: str) -> int:
-    """Return the number of rows, of which no two have one id.
+    """Return the number of rows; no two may have the same id.
 
     Raises:
         InputError: there is none, or ids are missing, there more than once, or cannot be any.

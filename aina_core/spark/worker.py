@@ -46,7 +46,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a worker reports about itself.
+    """A worker's report about itself.
 
     Attributes:
         computed_on: as {"cpu/openvino"}.
@@ -121,7 +121,7 @@ def _row(label: str | None, record: ImageRecord, row: Any, norm: float) -> dict[
 
 
 class _Item:
-    """One row of a source; its bytes are taken out of the batch when they are wanted."""
+    """One row of a source; its bytes are taken from the batch on demand."""
 
     def __init__(self, batch: pa.RecordBatch, row: int) -> None:
         self._batch, self._row = batch, row
@@ -133,7 +133,7 @@ class _Item:
         return self._batch.column(name)[self._row].as_py()
 
     def look(self, at_least: int | None) -> ImageRecordAndPixels:
-        """Read and decode it (see `looking.look`)."""
+        """Read and decode it (see `scan.look`)."""
         size, mtime_ns = self._value("size"), self._value("mtime_ns")
         got = 0
         path = self._value("path")
@@ -172,7 +172,7 @@ def _asked(path: Path) -> tuple[int, int]:
 
 
 def _fetched(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Begin to fetch what has an address some items ahead."""
+    """Start fetching addresses some items ahead."""
     pool: ThreadPoolExecutor | None = None
     ahead: deque[_Item] = deque()
     try:
@@ -210,9 +210,9 @@ def device_of(resources: Mapping[str, Sequence[str]]) -> tuple[str, str]:
 
 
 def _loaded(work: Work, resources: Mapping[str, Sequence[str]]) -> tuple[Embedder, float]:
-    """Return the model, loaded once in a process, and the seconds that this took now.
+    """Return the model, loaded once per process, and the seconds it took this time.
 
-    A process that has begun to use a GPU stays with it, whatever later tasks are given.
+    A process that uses a GPU stays with it, whatever later tasks are given.
 
     Raises:
         ModelError: its weights are missing, or it is not what the driver has.

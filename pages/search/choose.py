@@ -58,7 +58,7 @@ def choose_query() -> None:
 
 
 def _take(data: bytes) -> None:
-    """Make what was sent the query; a bad picture costs one sentence."""
+    """Make the uploaded file the query; a bad picture is reported in one sentence."""
     try:
         name = uploads.keep_query(data)
     except ImageError as error:
@@ -69,7 +69,7 @@ def _take(data: bytes) -> None:
 
 
 def _choose(term: Term) -> None:
-    """Make a picture the query, or a term more of it where that is switched on."""
+    """Make a picture the query, or add it as a term if that is switched on."""
     if st.session_state.get(_ADDING):
         query.add_term(term)
         return
@@ -123,7 +123,7 @@ def _pick() -> None:
 
 
 def _matching(opened: Searcher, words: str) -> np.ndarray:
-    """The rows whose name, label and caption have all the words, int64 (m,)."""
+    """The rows whose name, label and caption contain all the words, int64 (m,)."""
     wanted = words.casefold().split()
     rows = np.flatnonzero(opened.shown)
     if not wanted:

@@ -1,4 +1,4 @@
-"""What the network recognises: the gallery by a class, and what the query is."""
+"""Predicted classes: the gallery ranked by a class, and the classes of the query."""
 
 from __future__ import annotations
 

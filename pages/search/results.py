@@ -26,7 +26,7 @@ _PAIRS = "search.pairs"
 
 
 def options(opened: Searcher, *, index: bool = True) -> None:
-    """Draw which images, and, where an index answers, by which; how many stands with the hits."""
+    """Draw the filters and, if an index answers, the choice of it."""
     _forget_unknown_filters(opened)
     now = state.current()
     columns = st.columns([3, 3, 1], vertical_alignment="bottom")
@@ -55,7 +55,7 @@ def options(opened: Searcher, *, index: bool = True) -> None:
 
 
 def _forget_unknown_filters(opened: Searcher) -> None:
-    """Drop filters of a link that this gallery cannot show, and that nobody could take away."""
+    """Drop filters of a link that this gallery lacks, since no widget could remove them."""
     now = state.current()
     labels = tuple(label for label in now.labels if label in opened.labels)
     columns = {
@@ -162,7 +162,7 @@ def _judged_summary(judged: Reranked, threshold: float | None, above: int, count
 def _hits(
     found: Result, threshold: float | None, judged: Reranked | None
 ) -> tuple[list[Neighbour], str]:
-    """The hits to show, of a threshold's a page, and what they are in words."""
+    """The hits to show (of a threshold, one page), and a summary of them."""
     if threshold is None:
         hits = _all_hits(found, None, judged)
         if judged is not None:

@@ -91,7 +91,7 @@ def _dropping(place: int) -> Callable[[], None]:
 
 
 def _drop_picture() -> None:
-    """Take the picture away; the next picture that is asked for takes its place."""
+    """Remove the picture; the next picture of the query takes its place."""
     terms = state.current().terms
     for place, term in enumerate(terms):
         if term.kind != TEXT and term.weight > 0:
@@ -102,7 +102,7 @@ def _drop_picture() -> None:
 
 
 def add_words(spec: ModelSpec) -> None:
-    """Draw the field for words, where the model knows words."""
+    """Draw the field for words, if the model has a text tower."""
     if not spec.text:
         return
 
@@ -123,7 +123,7 @@ def add_words(spec: ModelSpec) -> None:
 
 
 def choose_class(spec: ModelSpec) -> None:
-    """Draw the choice of a class to rank by, where the model has classes."""
+    """Draw the choice of a class to rank by, if the model has classes."""
     names = models.class_names(spec)
     if not names:
         return
