@@ -11,6 +11,7 @@ import lzma
 import os
 import re
 import stat
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,7 @@ MAX_FILES = 100_000
 MAX_RATIO = 100
 _RATIO_FREE_BYTES = 10 << 20
 _KEPT_QUERIES = 500
+_LEFT_NS = 3600 * 10**9  # after which an unfinished file belongs to a killed process
 _CHUNK = 1 << 20
 # A file system's 255, less what may be put before or behind; a letter has up to 4 bytes.
 _MAX_NAME_BYTES = 240
@@ -80,6 +82,9 @@ def keep_query(data: bytes) -> str:
     kept = sorted(_queries().glob("[0-9a-f]*"), key=_age)
     for old in kept[_KEPT_QUERIES:]:
         old.unlink(missing_ok=True)
+    for left in _queries().glob(".*.tmp"):  # another session may be writing a recent one
+        if time.time_ns() + _age(left) > _LEFT_NS:
+            left.unlink(missing_ok=True)
     return name
 
 

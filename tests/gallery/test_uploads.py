@@ -371,3 +371,14 @@ def test_too_many_uploaded_files_or_bytes_leave_nothing(home, monkeypatch):
         assert not everything(home)
     assert len(stored(gallery_from_files("mine", files))) == 3
     assert open_gallery("mine").keeps_images
+
+
+def test_what_a_killed_upload_of_a_query_has_left_is_removed(home):
+    first = keep_query(picture())
+    folder = next(home.rglob(first)).parent
+    old, recent = folder / f".{first}.abc.tmp", folder / f".{first}.def.tmp"
+    for left in (old, recent):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    keep_query(picture(1))
+    assert not old.exists() and recent.exists(), "another session may be writing it"
