@@ -30,8 +30,16 @@ _ID_KINDS = (
 )
 # what numpy raises on a file that is not in its format, or whose header is malformed
 _NO_ARRAY = (
-    *(OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError),
-    *(MemoryError, RecursionError, tokenize.TokenError, zipfile.BadZipFile),
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
 )
 _MAX_LINE = 1 << 16
 _SHOWN = 12

@@ -118,10 +118,15 @@ def measure(
         area(curve, float(whole[0]), opposite) for curve in (deletion, insertion, chances)
     )
     return Faithfulness(
-        *(own_fall, own_rise, by_chance, by_chance),
-        np.linspace(0, 1, steps + 1, dtype=np.float32),
-        *(deletion, np.ascontiguousarray(insertion)),
-        *(chances, np.ascontiguousarray(chances[::-1])),
+        deletion=own_fall,
+        insertion=own_rise,
+        deletion_random=by_chance,
+        insertion_random=by_chance,
+        fractions=np.linspace(0, 1, steps + 1, dtype=np.float32),
+        deletion_curve=deletion,
+        insertion_curve=np.ascontiguousarray(insertion),
+        deletion_random_curve=chances,
+        insertion_random_curve=np.ascontiguousarray(chances[::-1]),
     )
 
 

@@ -80,7 +80,7 @@ class Annotation:
 class Catalogue:
     """The catalogue of one gallery: any number of readers, one writer with its lock.
 
-    Each method opens the file anew, so a catalogue may be shared between threads.
+    Each method opens the file again, so a catalogue may be shared between threads.
     """
 
     def __init__(self, path: Path) -> None:

@@ -128,19 +128,34 @@ def _openai(model: str, file: str, sha256: str, size: int, repository: str) -> F
 _VIT_LAYER = "model.visual.transformer.resblocks.11.ln_1"
 for _name, _architecture, _dim, _layer, _prefix, _sha256, _size, _repository in (
     (
-        *("clip-vit-b-32", "ViT-B-32", 512, _VIT_LAYER, 1),
+        "clip-vit-b-32",
+        "ViT-B-32",
+        512,
+        _VIT_LAYER,
+        1,
         "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-        *(354_000_000, "vit_base_patch32_clip_224.openai"),
+        354_000_000,
+        "vit_base_patch32_clip_224.openai",
     ),
     (
-        *("clip-vit-b-16", "ViT-B-16", 512, _VIT_LAYER, 1),
+        "clip-vit-b-16",
+        "ViT-B-16",
+        512,
+        _VIT_LAYER,
+        1,
         "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
-        *(351_000_000, "vit_base_patch16_clip_224.openai"),
+        351_000_000,
+        "vit_base_patch16_clip_224.openai",
     ),
     (
-        *("clip-rn50", "RN50", 1024, "model.visual.layer4.2", None),
+        "clip-rn50",
+        "RN50",
+        1024,
+        "model.visual.layer4.2",
+        None,
         "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
-        *(256_000_000, "resnet50_clip.openai"),
+        256_000_000,
+        "resnet50_clip.openai",
     ),
 ):
     register(

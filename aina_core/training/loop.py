@@ -138,7 +138,7 @@ def _stepped_back(training: Training, curves: Curves, diverged: _DivergedError) 
     if curves.best == curves.epoch and not diverged.stepped:
         training.checkpoint.forget(training.key)
         kept = "nothing of it can be gone on from"
-        then = "begins anew"
+        then = "starts again"
     else:
         training.checkpoint.step_back(curves, training.key)
         kept = f"what was trained until epoch {curves.best}, the best, is kept"

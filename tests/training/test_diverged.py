@@ -58,6 +58,6 @@ def test_a_best_epoch_without_a_finite_loss_begins_anew(searcher, monkeypatch):
             "aina_core.training.run.objective",
             lambda settings, inputs: lambda network, batch: next(network.parameters()).sum() / 0,
         )
-        with pytest.raises(TrainingError, match="begins anew"):
+        with pytest.raises(TrainingError, match="starts again"):
             train(small("siamese", "sick"))
     assert train(small("siamese", "sick"))["result"]["epochs"] == 2
