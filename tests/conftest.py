@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # as many processes as cores: a second layer of threads would only make them wait
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As many processes as cores: a second layer of threads would only make them wait. And with several
+# threads some builds of torch crash in convolutions of as few channels as the tests' networks have.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dataclasses
 import shutil
