@@ -270,7 +270,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey by its full range; 32-bit and floating grey by the range that it uses."""
+    """Scale 16-bit grey by its full range, 32-bit and floating grey by the range in use."""
     values = np.asarray(image).astype(np.float64)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
@@ -286,7 +286,7 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
 
 
 def _from_profile(image: Image.Image) -> Image.Image:
-    """CMYK by its embedded profile, L*a*b* by its definition, to sRGB."""
+    """Convert CMYK by its embedded profile, and L*a*b* by its definition, to sRGB."""
     embedded = image.info.get("icc_profile")
     try:
         if image.mode == "LAB":

@@ -1,4 +1,4 @@
-"""How fast do files become committed vectors, against the loop that a user would write?
+"""How fast do files become committed vectors, compared with the loop a user would write?
 
     python -m benchmarks.embedding [--images 256] [--rounds 3]
 

@@ -52,7 +52,7 @@ def main() -> None:
 def jobs(
     explainer: Explainer, one: np.ndarray, other: np.ndarray
 ) -> dict[str, Callable[[], object]]:
-    """Return what is timed, by name."""
+    """Return the jobs to time, by name."""
     target = similarity_target(other)
     methods = [method for method in METHODS if not explainer.can(method)]
     made = explainer.explain(one, target, method=methods[0])

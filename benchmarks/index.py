@@ -40,7 +40,7 @@ Search = Callable[[np.ndarray], np.ndarray]
 
 @dataclass
 class Contender:
-    """An index that is ready, and what was measured of it."""
+    """A built index, with its measurements."""
 
     name: str
     build_seconds: float
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def embeddings(gallery: str, cache: Path) -> np.ndarray:
-    """Return (GALLERY + QUERIES, dim) float32, from the cache or computed anew."""
+    """Return (GALLERY + QUERIES, dim) float32, from the cache or computed."""
     path = cache / f"{MODEL}-{gallery}-{GALLERY + QUERIES}-{SEED}.npy"
     if not path.exists():
         opened = open_gallery(gallery)

@@ -155,7 +155,7 @@ def measure_gallery(folder: Path) -> dict[str, float]:
 
 
 def measure_half(folder: Path) -> dict[str, float]:
-    """One of two processes: warms up, says so, and embeds its half at the word."""
+    """One of two processes: warms up, reports it, and embeds its half on a signal."""
     started = time.perf_counter()
     half = int(os.environ["AINA_BENCH_HALF"])
     embedder = load_embedder(MODEL, device="cpu")
@@ -169,7 +169,7 @@ def measure_half(folder: Path) -> dict[str, float]:
 
 
 def _embed(embedder: Embedder, files: list[Path], out: Path) -> None:
-    """A plain loop over the functions that all share, into a file of the form that all share."""
+    """A plain loop over the shared functions, into a file of the shared format."""
 
     def prepare(path: Path) -> tuple[Any, Any]:
         status = path.stat()
@@ -192,7 +192,7 @@ def _embed(embedder: Embedder, files: list[Path], out: Path) -> None:
 
 
 def run_halves(folder: Path) -> dict[str, float]:
-    """Two processes at a time; from the word to the end of the later one."""
+    """Two processes at a time; from the signal to the end of the later one."""
     environment = {**os.environ, **ONE_CORE}
     workers = [
         subprocess.Popen(
@@ -245,7 +245,7 @@ def measure_spark(folder: Path) -> dict[str, float]:
 
 
 def report_embedding(folder: Path, count: int, rounds: int) -> None:
-    """Measure in turns, and print who embeds how fast."""
+    """Measure in turns, and print the speeds."""
     found: dict[str, list[dict[str, float]]] = {"gallery": [], "halves": [], "spark": []}
     takes: dict[str, Callable[[], dict[str, float]]] = {
         "gallery": lambda: run("gallery", folder),

@@ -42,7 +42,7 @@ def clusters(
 def gallery_of(
     name: str, model: str, vectors: np.ndarray, labels: Sequence[str] | None = None
 ) -> Gallery:
-    """Make a gallery, or make its vectors anew, whose images exist in name only.
+    """Make a gallery, or replace its vectors; its images exist in name only.
 
     Args:
         name: of the gallery.

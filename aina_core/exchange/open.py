@@ -1,4 +1,4 @@
-"""Which kind of source a path is."""
+"""Tell which kind of source a path is."""
 
 from __future__ import annotations
 

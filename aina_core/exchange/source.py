@@ -20,7 +20,7 @@ _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32
 
 
 class File(NamedTuple):
-    """The file that a row was computed from; nothing is known of one that is not said."""
+    """The file that a row was computed from; None for what is unknown."""
 
     sha256: str = ""
     size: int = 0

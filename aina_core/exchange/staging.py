@@ -151,7 +151,7 @@ class Incoming:
             last = found[-1][0]
 
     def unsafe(self) -> str | None:
-        """Return an id that is no path below a folder, where there is one."""
+        """Return an id that is no valid path below a folder, if any."""
         found = self._database.execute(
             "SELECT id FROM incoming WHERE id LIKE '/%' OR '/' || id || '/' LIKE '%/../%' LIMIT 1"
         ).fetchone()

@@ -1,4 +1,4 @@
-"""Crops of a picture: what each is to the model, and what the model looks at in it."""
+"""Crops of a picture: the class and similarity of each, and what the model looks at in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aina_core.explain.targets import CLASS, Target, class_target, similarity_ta
 
 @dataclass(frozen=True, eq=False)
 class CropRow:
-    """What a model makes of one crop.
+    """A model's result for one crop.
 
     Attributes:
         box: (x, y, width, height) in pixels of the upright picture.

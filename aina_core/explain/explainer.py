@@ -1,4 +1,4 @@
-"""A model that says what it looks at: maps, classes, similarities, checks."""
+"""A model that explains itself: maps, classes, similarities, checks."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Explainer:
 
     @property
     def bytes(self) -> int:
-        """About how much memory it takes."""
+        """Roughly how much memory it takes."""
         return self._network.bytes
 
     @property

@@ -86,7 +86,7 @@ def enlarge(cells: np.ndarray, seen: Seen, height: int, width: int) -> np.ndarra
 
 
 def _weights(cells: int, start: float, length: float, pixels: int) -> np.ndarray:
-    """What each cell gives to each pixel along one axis: float32 (pixels, cells)."""
+    """The weight of each cell for each pixel along one axis: float32 (pixels, cells)."""
     middle = np.arange(pixels) + 0.5 - start  # of a pixel, from the beginning of the part
     inside = (middle >= 0) & (middle < length)
     place = np.clip(middle / length * cells - 0.5, 0, cells - 1)

@@ -1,4 +1,4 @@
-"""Does a map tell the truth? Deletion and insertion, beside places hidden at random.
+"""Is a map faithful? Deletion and insertion, compared with places hidden at random.
 
 Petsiuk, Das and Saenko, RISE (2018): hide the places that a map calls important, the strongest
 first, and the score should fall fast (deletion); show them first in a picture that is hidden, and
@@ -63,7 +63,7 @@ class Faithfulness:
 
 
 def check(part: np.ndarray, explanation: Explanation, steps: int) -> None:
-    """Refuse what cannot be measured.
+    """Refuse settings that cannot be measured.
 
     Raises:
         InputError: the map is flat or of another picture, or there are fewer than two steps.

@@ -71,7 +71,7 @@ def of_occlusion(values: np.ndarray, cosine: float | None) -> str:
 
 
 def _itself(cosine: float | None) -> str:
-    """What to say of a picture that is held against itself; "" of any other."""
+    """The reason if a picture is compared with itself; "" otherwise."""
     return _ITSELF if cosine is not None and cosine > ITSELF else ""
 
 

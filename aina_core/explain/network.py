@@ -67,11 +67,11 @@ class OpenNetwork:
         return light
 
     def see(self, pixels: np.ndarray) -> np.ndarray:
-        """What the network is given of a picture: uint8 (rows, columns, 3)."""
+        """The network's input for a picture: uint8 (rows, columns, 3)."""
         return preprocess(pixels, self.spec.recipe)
 
     def seen(self, pixels: np.ndarray) -> Seen:
-        """What of a picture that is: (top, left, height, width) in its pixels."""
+        """The part of a picture that this is: (top, left, height, width) in its pixels."""
         return view(self.spec.recipe, *pixels.shape[:2]).seen
 
     def _tensor(self, pictures: np.ndarray) -> torch.Tensor:
@@ -143,7 +143,7 @@ class OpenNetwork:
 
 
 def _precise() -> Any:
-    """fp32 means fp32, and the same map again: no TF32, no algorithm that differs by chance."""
+    """Full fp32 and reproducible maps: no TF32, no nondeterministic algorithms."""
     import torch
 
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

@@ -1,4 +1,4 @@
-"""A target under one model: what gradients are taken of, and what people are shown."""
+"""A target under one model: the score whose gradients are taken, and the one that is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Part to part: which places of one picture look like which places of another, to a network.
+"""Part to part: which places of one picture resemble which places of another, to a network.
 
 A place is a cell of the network's last map. Its local feature is the vector of the map's channels
 there, and two places are as alike as the cosine of their features. A cell has seen more of the
@@ -66,7 +66,7 @@ class Side:
 
 
 def side(features: np.ndarray, seen: Seen, size: tuple[int, ...]) -> Side:
-    """Return a picture's side of a comparison.
+    """Return one picture's side of a comparison.
 
     Args:
         features: float32 (channels, rows, columns), a layer's output.

@@ -1,4 +1,4 @@
-"""What an explanation is asked for: a class, the similarity to a picture, the answer to words."""
+"""The target of an explanation: a class, the similarity to a picture, or to words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = (CLASS, SIMILARITY, TEXT)
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What is to be explained; made by one of the three functions below.
+    """A target to explain; made by one of the three functions below.
 
     Attributes:
         kind: "class", "similarity" or "text".
@@ -82,7 +82,7 @@ def text_target(text: str, opposite: bool = False) -> Target:
 
 
 def checked(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels as they are when they are a picture.
+    """Return pixels unchanged if they are a picture.
 
     Raises:
         InputError: they are not uint8 (height, width, 3) with at least one pixel.

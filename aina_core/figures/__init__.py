@@ -1,4 +1,4 @@
-"""Arrays to plotly figures; nothing here knows of a screen. One file a figure."""
+"""Arrays to plotly figures, without a screen. One file per figure."""
 
 from aina_core.figures.agreement import agreement_bars
 from aina_core.figures.colours import BASELINE, CATEGORIES, HIT, QUERY, REST, SHARED

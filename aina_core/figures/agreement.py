@@ -1,4 +1,4 @@
-"""How many of the nearest images of every image models share."""
+"""How many of each image's nearest neighbours the models share."""
 
 from __future__ import annotations
 

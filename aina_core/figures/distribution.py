@@ -22,7 +22,7 @@ def similarity_distribution(
     chosen: np.ndarray | None = None,
     marked: float | None = None,
 ) -> go.Figure:
-    """Draw how pairs of images are spread over the similarities, each kind with the same area.
+    """Draw the distribution of pairs over similarities, each kind with the same area.
 
     Args:
         within: float32 (a,), pairs of one label.

@@ -1,4 +1,4 @@
-"""Tables of numbers as heat, with the numbers in them where they have room."""
+"""Tables of numbers as heat maps, with the numbers in the cells if there is room."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def heat_table(
     texts: Sequence[Sequence[str]] = (),
     notes: Sequence[str] = (),
 ) -> go.Figure:
-    """Draw a table of numbers as heat, with the numbers in it where they have room.
+    """Draw a table of numbers as a heat map, with the numbers in the cells if there is room.
 
     Args:
         values: (r, c), NaN for none.

@@ -157,7 +157,7 @@ def _frame(count: int, tree: np.ndarray | None) -> go.Figure:
 
 
 def _ticks(names: Sequence[str], spans: Sequence[tuple[str, int, int]]) -> dict[str, Any]:
-    """Names beside the rows: the images' where they have room, else the groups'."""
+    """Names beside the rows: the images' if there is room, else the groups'."""
     if len(names) <= _NAMED:
         places: list[float] = list(range(len(names)))
         texts = list(names)
@@ -170,7 +170,7 @@ def _ticks(names: Sequence[str], spans: Sequence[tuple[str, int, int]]) -> dict[
 
 
 def _set_axes(figure: go.Figure, axis: str, ticks: dict[str, Any], count: int, title: str) -> None:
-    """Let a heat map be square, its first row on top, and move with those beside it."""
+    """Make a heat map square, with its first row on top, and pan it with those beside it."""
     first = axis == ""
     both = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain"}
     figure.update_layout(

@@ -30,7 +30,7 @@ def hit_curves(
     *,
     ideal: Mapping[str, Mapping[str, float]] | None = None,
 ) -> go.Figure:
-    """Draw figures at several k, one panel a figure, one line a model, with intervals.
+    """Draw figures at several k, one panel per figure, one line per model, with intervals.
 
     Args:
         models: {model: {k: {figure: estimate}}}.
@@ -116,7 +116,7 @@ def _add_line(
 def share_bars(
     values: Mapping[str, Sequence[Estimate]], names: Sequence[str], title: str
 ) -> go.Figure:
-    """Draw a share of each of several things, one bar a model, with intervals.
+    """Draw a share of each of several things, one bar per model, with intervals.
 
     Args:
         values: {model: an estimate for each name}.

@@ -32,7 +32,7 @@ def projection_map(
     similarities: np.ndarray | None = None,
     reference: np.ndarray | None = None,
 ) -> go.Figure:
-    """Draw what lies over a map's points, and leave the traces of the points to be filled.
+    """Draw the layers over a map's points, and leave the points' own traces to be filled.
 
     Points can be a million, and only a browser knows which of them are in view: so the traces that
     show them are empty here, and say by `meta` which points belong in them: {"code": c} those of a
@@ -94,7 +94,7 @@ def _points(
     *,
     receding: bool,
 ) -> list[dict[str, Any]]:
-    """The traces that the points go into, those at the back first."""
+    """The traces that hold the points, those at the back first."""
     if scale is not None:
         bar = {"title": {"text": "similarity to the query", "side": "right"}, "thickness": 12}
         look = {"size": size, "opacity": _OPACITY, "colorscale": SIMILARITY, "colorbar": bar}
@@ -127,7 +127,7 @@ def _links(
     similarities: np.ndarray,
     scale: tuple[float, float],
 ) -> None:
-    """Lines from the query to its neighbours, those as far as each other in one trace."""
+    """Lines from the query to its neighbours, those of equal distance in one trace."""
     from plotly.colors import sample_colorscale
 
     dims, (low, high) = len(query), scale

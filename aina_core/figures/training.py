@@ -1,4 +1,4 @@
-"""How a training goes: its loss and its retrieval score, epoch by epoch."""
+"""The course of a training: its loss and its retrieval score, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _add(
 
 
 def _around(scores: Sequence[float]) -> list[float] | None:
-    """Return a range of shares that shows how scores differ, and no difference where none is."""
+    """Return a range of shares that shows how scores differ without exaggerating it."""
     if not scores:
         return None
     low, high = min(scores), max(scores)
@@ -103,6 +103,6 @@ def _around(scores: Sequence[float]) -> list[float] | None:
 
 
 def _across(count: int, domain: list[float]) -> dict[str, Any]:
-    """Return an axis of epochs; few of them have whole numbers of their own."""
+    """Return an axis of epochs; a short one has a tick at every epoch."""
     steps: dict[str, Any] = {"dtick": 1} if count <= 10 else {}
     return {"title": "epoch", "showgrid": False, "rangemode": "tozero", "domain": domain, **steps}

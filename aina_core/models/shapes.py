@@ -1,4 +1,4 @@
-"""What a network's shapes tell about it: its embedding, and where to look inside.
+"""What a network's shapes reveal: its embedding, and where to look inside.
 
 It is built and called on torch's meta device, where tensors have shapes but no values, so nothing
 is loaded or computed.
@@ -41,7 +41,7 @@ class Facts:
 
 
 def facts_of(build: Callable[[], Any], side: int) -> Facts:
-    """Look at a network.
+    """Inspect a network.
 
     Args:
         build: makes it; its trunk, of timm or torchvision, is its attribute `trunk`.

@@ -1,4 +1,4 @@
-"""What a model is to AINA: one small spec, and the registry that holds them."""
+"""A model as AINA knows it: one small spec, and the registry of specs."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def register(spec: ModelSpec) -> ModelSpec:
 
 
 def register_scheme(prefix: str, resolve: Callable[[str], ModelSpec]) -> None:
-    """Let names `PREFIX:ANYTHING` be resolved by a function from the whole name to its spec.
+    """Register a function that resolves names `PREFIX:ANYTHING` to specs.
 
     Raises:
         ValueError: the prefix is taken.
@@ -172,7 +172,7 @@ def register_scheme(prefix: str, resolve: Callable[[str], ModelSpec]) -> None:
 def register_finder(
     find: Callable[[str], ModelSpec | None], names: Callable[[], list[str]]
 ) -> None:
-    """Let names that are not registered be found elsewhere.
+    """Register a finder for names that are not registered.
 
     Args:
         find: from a name to its spec; None where it is unknown there.

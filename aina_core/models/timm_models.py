@@ -1,7 +1,7 @@
 """Any of timm's networks, as `timm:NAME` or `timm:NAME.TAG`, with timm's own preprocessing.
 
-What AINA must know of a network is found out on torch's meta device, where tensors have shapes but
-no values, so nothing is loaded or computed.
+What AINA must know of a network is found on torch's meta device, where tensors have shapes but no
+values, so nothing is loaded or computed.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def known(name: str, architecture: str) -> dict[str, Any]:
 
 
 def look_at(architecture: str, published: dict[str, Any], classes: int | None = None) -> Facts:
-    """Return what shapes tell of one of timm's networks."""
+    """Return what the shapes of one of timm's networks reveal."""
     return facts_of(functools.partial(network, architecture, classes), published["input_size"][-1])
 
 

@@ -1,4 +1,4 @@
-"""Torchvision's classifiers as trunks: how they are built, seen through, fetched and filled.
+"""Torchvision's classifiers as trunks: how they are built, explained, fetched and filled.
 
 The classic weights are taken (`IMAGENET1K_V1`): those are what the projects that AINA grew from
 used, and what published figures of these networks refer to. They are under torchvision's licence.

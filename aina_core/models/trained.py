@@ -1,4 +1,4 @@
-"""Models that were trained here: registered under the names that they were given.
+"""Models that were trained here, registered under their names.
 
 ::
 
@@ -36,13 +36,13 @@ def folder() -> Path:
 
 
 def trained() -> list[str]:
-    """Return the names of the models that were trained here, by the alphabet."""
+    """Return the names of the models that were trained here, in alphabetical order."""
     found = (path.parent.name for path in folder().glob(f"*/{MANIFEST}"))
     return sorted(name for name in found if _NAME.fullmatch(name) and name not in registered())
 
 
 def is_name(name: str) -> bool:
-    """Return whether a model that is trained here can have a name, taken or not."""
+    """Return whether a name is valid for a model that is trained here, taken or not."""
     return bool(_NAME.fullmatch(name))
 
 

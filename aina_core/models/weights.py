@@ -1,4 +1,4 @@
-"""Where weights come from, whether they are there, and what is refused.
+"""Where weights come from, whether they are present, and what is refused.
 
 Nothing is ever unpickled: a checkpoint is read with `weights_only=True`, after its hash has been
 compared with the one that was published, where one was (see `checkpoints.py`).
@@ -178,6 +178,6 @@ class FirstOf:
         return self.files[0].origin
 
     def locate(self) -> Path:
-        """Return the path of the first form that is there (see `FolderFile.locate`)."""
+        """Return the path of the first form that exists (see `FolderFile.locate`)."""
         there = [file for file in self.files if file.path.is_file()]
         return (there or self.files)[0].locate()

@@ -39,11 +39,11 @@ class Found:
 
     @classmethod
     def nothing(cls, count: int, k: int) -> Found:
-        """Nobody's neighbours yet."""
+        """An empty set of neighbours."""
         return cls(np.full((count, k), -1, np.int64), np.full((count, k), -np.inf, np.float32))
 
     def merged(self, own: np.ndarray, others: np.ndarray, near: np.ndarray) -> Found:
-        """Return the nearest of these and of others, none of which is there already.
+        """Merge with the neighbours from disjoint rows.
 
         Args:
             own: int64 (p,), places of rows.
@@ -85,7 +85,7 @@ class _Side:
         self._found = Found.nothing(len(vectors), k)
 
     def take(self, scores: np.ndarray, axis: int, row: int, column: int) -> None:
-        """Look through a tile of scores.
+        """Process a tile of scores.
 
         Args:
             scores: float32; −inf is nothing.
@@ -126,7 +126,7 @@ class _Side:
 
 
 def _cut(top: np.ndarray) -> np.ndarray:
-    """From which score on rows are looked at, (m,): the k-th best, first in `top`, less a bit."""
+    """Rows are considered from this score on, (m,): the k-th best, first in `top`, less a bit."""
     return np.maximum(top[:, 0] - np.float32(_MARGIN), np.finfo(np.float32).min)
 
 

@@ -99,7 +99,7 @@ def cut_rows(rows: DataFrame, count: int, dim: int, wanted: int) -> Cut:
 
 
 def most_rows(dim: int, k: int, most_bytes: int) -> int:
-    """Return how many rows a block may have.
+    """Return the number of rows a block may have.
 
     Args:
         dim: length of an embedding.
@@ -110,7 +110,7 @@ def most_rows(dim: int, k: int, most_bytes: int) -> int:
 
 
 def blocks_for(count: int, dim: int, cores: int, k: int = 0) -> int:
-    """Return how many blocks let every core have its share of the pairs of blocks.
+    """Return the number of blocks that gives every core its share of the pairs of blocks.
 
     Args:
         count: how many rows.
@@ -162,7 +162,7 @@ def numbered(rows: DataFrame, cut: Cut, *columns: str) -> DataFrame:
 
 
 def _inside(rows: DataFrame, cut: Cut) -> DataFrame:
-    """One block a partition, in the order of ids."""
+    """Partition by block, in the order of ids."""
     given = rows.withColumn("block", block_of(cut.borders))
     return given.repartitionById(cut.count, "block").sortWithinPartitions("id")
 

@@ -71,7 +71,7 @@ class _Deadline:
         return made
 
     def check(self) -> None:
-        """Say that the time is over, where it is.
+        """Raise if the time is over.
 
         Raises:
             ImageError: it is.
@@ -139,7 +139,7 @@ def _opener(deadline: _Deadline) -> urllib.request.OpenerDirector:
 
 
 def fetch(url: str, *, silence: float = SILENCE, whole: float = WHOLE) -> bytes:
-    """Fetch what an address gives.
+    """Fetch an address.
 
     Args:
         url: http or https; at most five redirects are followed, to such addresses only.
